@@ -1,0 +1,30 @@
+"""Do small CNNs get better with attention? From archives to report; see README.md."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/explain.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """The report of the study."""
+    input:
+        f"results/{STUDY.study.name}/report/index.html",
+    default_target: True
+
+
+onstart:
+    PLAN.move_stale()

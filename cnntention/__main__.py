@@ -1,0 +1,5 @@
+import sys
+
+from cnntention.cli import main
+
+sys.exit(main())

@@ -1,0 +1,170 @@
+"""One subcommand a step, thin: parse, read, call, write. Every step runs, and can be debugged, without the workflow.
+
+Each takes `--config`, a list of YAML or JSON files of which later ones are laid over earlier ones; the workflow
+passes its resolved configuration as one file.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from cnntention.config import Study, load
+from cnntention.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one step; a UserError becomes one line on stderr and exit code 1."""
+    args = parser().parse_args(argv)
+    try:
+        args.step(args)
+    except UserError as error:
+        print(f"cnntention {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"cnntention {args.command}: interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="cnntention", description="Steps of the CNNtention study.")
+    steps = top.add_subparsers(dest="command", required=True, metavar="STEP")
+
+    def step(name: str, function, *options: str) -> None:
+        sub = steps.add_parser(name, help=function.__doc__, description=function.__doc__)
+        sub.set_defaults(step=function)
+        if name != "schema":
+            sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
+        for option in options:
+            sub.add_argument(f"--{option}", **OPTIONS[option])
+
+    step("fetch", fetch, "dataset", "out")
+    step("prepare", prepare, "dataset", "out")
+    step("train", train, "run", "state", "threads", "device")
+    step("evaluate", evaluate, "run", "threads", "device")
+    step("explain", explain, "run", "threads", "device")
+    step("profile", profile, "dataset", "model", "out", "device")
+    step("summarise", summarise, "out")
+    step("report", report, "tables", "out")
+    step("schema", schema, "out")
+    return top
+
+
+OPTIONS: dict[str, dict] = {
+    "dataset": {"required": True, "help": "a dataset's name"},
+    "model": {"required": True, "help": "a model's name"},
+    "run": {"required": True, "help": "results/runs/DATASET/MODEL/RECIPE-KEY/seedK"},
+    "out": {"required": True, "help": "the file or folder to write"},
+    "tables": {"required": True, "help": "the folder that `summarise` wrote"},
+    "state": {"required": True, "help": "file of the training state while the run is unfinished"},
+    "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
+    "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},
+}
+
+
+def configured(args: argparse.Namespace) -> Study:
+    """The study, with the plugins' attention kinds known and checked."""
+    study = load(args.config)
+    if study.plugins:
+        from cnntention.models.registry import check
+
+        check(study)
+    return study
+
+
+def the_dataset(study: Study, name: str):
+    from cnntention.config import nearest
+
+    if name not in study.datasets:
+        raise UserError(f"--dataset: unknown dataset {name!r}{nearest(name, study.datasets)}.")
+    return study.datasets[name]
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Fetch one source file of a dataset and check its SHA-256."""
+    from cnntention.data import archives
+
+    dataset = the_dataset(load(args.config), args.dataset)
+    for field, archive in dataset.source.archives.items():
+        if archives.raw_path(args.dataset, archive) == args.out:
+            archives.fetch(archive, Path(args.out), args.dataset, field=field)
+            return
+    known = [archives.raw_path(args.dataset, a) for a in dataset.source.archives.values()]
+    raise UserError(f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}.")
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Make a dataset's train, val and test splits and its card."""
+    from cnntention.data import archives, datasets
+
+    dataset = the_dataset(load(args.config), args.dataset)
+    raw = {f: Path(archives.raw_path(args.dataset, a)) for f, a in dataset.source.archives.items()}
+    card = datasets.prepare(args.dataset, dataset, raw, Path(args.out))
+    print(f"{args.out}: {json.dumps(card['counts'])}")
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train one run, or go on with it where it was interrupted."""
+    from cnntention.plan import find_run
+    from cnntention.training.command import train_run
+
+    study = configured(args)
+    train_run(study, find_run(study, args.run), Path(args.state), args.threads, args.device)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Score a finished run on the test split."""
+    from cnntention.evaluation.command import evaluate_run
+    from cnntention.plan import find_run
+
+    study = configured(args)
+    evaluate_run(study, find_run(study, args.run), args.threads, args.device)
+
+
+def explain(args: argparse.Namespace) -> None:
+    """Make the Grad-CAM maps of a finished run."""
+    from cnntention.explanation.command import explain_run
+    from cnntention.plan import find_run
+
+    study = configured(args)
+    explain_run(study, find_run(study, args.run), args.threads, args.device)
+
+
+def profile(args: argparse.Namespace) -> None:
+    """Measure what a model costs on a dataset's images."""
+    from cnntention import device, files, plan, profiling, provenance
+    from cnntention.data.datasets import read_card
+
+    study = configured(args)
+    the_dataset(study, args.dataset)
+    card = read_card(plan.data_folder(study, args.dataset))
+    shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
+    where = device.choose(args.device)
+    device.prepare_torch(study.profiling.threads, where)
+    result = profiling.profile(study.models[args.model], shape, len(card["classes"]), study.profiling, where)
+    facts = provenance.describe(where, study.profiling.threads)
+    settings = study.profiling.model_dump(mode="json")
+    head = {"dataset": args.dataset, "model": args.model, "image": list(shape), "settings": settings}
+    files.write_json(args.out, head | result | {"made": provenance.now(), "provenance": facts})
+
+
+def summarise(args: argparse.Namespace) -> None:
+    """Gather all runs of a study into tables."""
+    from cnntention.report.tables import write_tables
+
+    write_tables(load(args.config), Path(args.out))
+
+
+def report(args: argparse.Namespace) -> None:
+    """Make the study's report page from its tables."""
+    from cnntention.report.page import write_report
+
+    write_report(load(args.config), Path(args.tables), Path(args.out))
+
+
+def schema(args: argparse.Namespace) -> None:
+    """Write the JSON schema of config.yaml, for editors."""
+    from cnntention.files import write_json
+
+    write_json(args.out, {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema())

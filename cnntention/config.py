@@ -1,0 +1,699 @@
+"""The typed study: `config.yaml` and its overlays become frozen objects, strict at every level.
+
+Knows no torch and no Snakemake. `Study.runs()` is the run table that the workflow, the steps and the report share.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlparse
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from cnntention import versions
+from cnntention.errors import UserError
+
+STAGES = ("stage1", "stage2", "stage3")
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def digest(value: Any) -> str:
+    """A key: 10 hexadecimal digits of the SHA-256 of `value` as JSON with sorted keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def nearest(word: Any, known: Iterable[str]) -> str:
+    """`; did you mean 'a'? Known: a, b` for a word that is not among `known`."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(word), known, n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ";"
+    return f"{hint} Known: {', '.join(known) or 'none'}"
+
+
+def one_or_many(value: Any) -> Any:
+    """Let YAML say `models: cbam` where a list is meant."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class Strict(BaseModel):
+    """A frozen part of the configuration that refuses keys it does not know and names the nearest ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown key {key!r}{nearest(key, cls.model_fields)}")
+        return data
+
+
+# --- datasets ---------------------------------------------------------------------------------------------------
+
+
+class Archive(Strict):
+    """One file of a dataset's source: where to get it and what its bytes must be."""
+
+    urls: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(min_length=1)
+    """Places to fetch it from, tried in order: http(s) URLs, or paths of local files."""
+    sha256: Sha256
+    """SHA-256 of the file; checked before anything is unpacked. It, not the place, is the source's identity."""
+
+    @property
+    def filename(self) -> str:
+        return PurePosixPath(urlparse(self.urls[0]).path).name
+
+
+class ArchiveSource(Strict):
+    """A dataset that is read from archives; the fields of type `Archive` are its files."""
+
+    licence: str = "not stated by its authors"
+    """What is known of the dataset's licence; copied to its card."""
+
+    @property
+    def archives(self) -> dict[str, Archive]:
+        return {n: v for n in type(self).model_fields if isinstance(v := getattr(self, n), Archive)}
+
+    def identity(self) -> dict:
+        return {"format": self.format} | {name: a.sha256 for name, a in self.archives.items()}
+
+
+class IdxSource(ArchiveSource):
+    """Four gzipped IDX files, as MNIST, Fashion-MNIST, KMNIST and EMNIST are published."""
+
+    format: Literal["idx"]
+    """The files' format."""
+    train_images: Archive
+    """IDX file of the training images."""
+    train_labels: Archive
+    """IDX file of the training labels."""
+    test_images: Archive
+    """IDX file of the test images."""
+    test_labels: Archive
+    """IDX file of the test labels."""
+
+
+class CifarBinarySource(ArchiveSource):
+    """CIFAR's binary version: a tar.gz of `data_batch_*.bin` (or train.bin) and `test_batch.bin` (or test.bin)."""
+
+    format: Literal["cifar-binary"]
+    """The files' format."""
+    archive: Archive
+    """The tar.gz."""
+    label_bytes: int = Field(1, ge=1, le=2)
+    """Label bytes before each image: 1 in CIFAR-10, 2 in CIFAR-100 (coarse, fine). The last one is the label."""
+
+
+class NpzSource(ArchiveSource):
+    """Any images of your own: an .npz of uint8 `train_images`, `test_images` (N, C, H, W) and integer labels."""
+
+    format: Literal["npz"]
+    """The files' format."""
+    archive: Archive
+    """The .npz, with arrays train_images, train_labels, test_images, test_labels; no pickled objects."""
+
+
+class CueMatchSource(Strict):
+    """The generated dataset: find the candidate that matches a cue elsewhere in the image (see the README)."""
+
+    format: Literal["cuematch"]
+    """Generated by this project; nothing is downloaded."""
+    track: Literal["relation-colour", "relation-shape", "local"]
+    """What the label asks for; the images are the same for all three."""
+    candidates: int = Field(4, ge=1, le=6)
+    """Candidates in an image: a model that cannot relate distant places ends at 1/candidates."""
+    noise: float = Field(0.15, ge=0, le=0.3)
+    """Standard deviation of the background noise, as a share of the full range."""
+    glyph_size: Literal[5, 7] = 7
+    """Side of a glyph's box, px."""
+    jitter: int = Field(0, ge=0, le=1)
+    """Largest shift of a glyph inside its box, px."""
+    dropout: float = Field(0.0, ge=0, le=0.5)
+    """Chance that a pixel of a glyph's stroke is missing."""
+    distances: tuple[Literal["near", "mid", "far"], ...] = ("near", "mid", "far")
+    """Distance bins from cue to match (8-12, 12-18, 18-34 px) in train and val."""
+    test_distances: tuple[Literal["near", "mid", "far"], ...] = ("near", "mid", "far")
+    """The same in test."""
+    held_out_pairs: int = Field(0, ge=0, le=50)
+    """(shape, colour) pairs, of 100, that train and val never show."""
+    seed: int = Field(0, ge=0)
+    """Seed of the images."""
+
+    licence: ClassVar[str] = "generated by this project (MIT)"
+    archives: ClassVar[dict[str, Archive]] = {}
+
+    def identity(self) -> dict:
+        return self.model_dump(mode="json")
+
+
+Source = Annotated[IdxSource | CifarBinarySource | NpzSource | CueMatchSource, Field(discriminator="format")]
+
+
+class Augmentation(Strict):
+    """Random changes of training images; validation and test images are never changed."""
+
+    flip: bool = False
+    """Mirror left to right with probability 1/2. Not for digits or for CueMatch, whose labels it would break."""
+    crop_padding: int = Field(0, ge=0, le=16)
+    """Pad with zeros by this many px and crop at random to the image's size."""
+
+
+class Normalization(Strict):
+    """Per-channel constants, for pixels in [0, 1]."""
+
+    mean: tuple[float, ...]
+    """Subtracted."""
+    sd: tuple[float, ...]
+    """Divided by."""
+
+
+class Dataset(Strict):
+    """A named set of images with fixed train, val and test splits."""
+
+    source: Source
+    """Where the images come from."""
+    train_images: int | None = Field(None, ge=1)
+    """Training images to keep (stratified by class), after the validation split; all when empty."""
+    validation_images: int = Field(5000, ge=1)
+    """Images set apart from the training set, stratified by class, never augmented."""
+    test_images: int | None = Field(None, ge=1)
+    """Test images to keep: the first ones, in the published order; all when empty."""
+    split_seed: int = Field(0, ge=0)
+    """Seed of the validation split."""
+    augment: Augmentation = Augmentation()
+    """Random changes of training images."""
+    normalize: Normalization | None = None
+    """Normalization constants; measured on the train split when empty."""
+
+    @model_validator(mode="after")
+    def generated_needs_counts(self) -> "Dataset":
+        if self.source.format == "cuematch" and (self.train_images is None or self.test_images is None):
+            raise ValueError("a generated dataset needs train_images and test_images")
+        return self
+
+    def preparation(self) -> dict:
+        """What determines the bytes of the prepared files."""
+        counts = {
+            n: getattr(self, n) for n in ("train_images", "validation_images", "test_images", "split_seed")
+        }
+        return {"source": self.source.identity(), "version": versions.PREPARATION} | counts
+
+    def identity(self) -> dict:
+        """What of the dataset determines a run's bytes."""
+        use = self.model_dump(mode="json", include={"augment", "normalize"})
+        return {"data": self.preparation()} | use
+
+
+# --- models -----------------------------------------------------------------------------------------------------
+
+
+class AttentionOptions(Strict):
+    """What every attention kind has: how its output joins the features that go round it."""
+
+    residual: Literal["none", "plain", "gated"] = "gated"
+    """none: y = f(x); plain: y = x + f(x); gated: y = x + gate * f(x) with one learned scalar."""
+    gate_init: float = 0.0
+    """The gate's first value (residual: gated)."""
+    gate_learned: bool = True
+    """False freezes the gate at gate_init: a control."""
+
+
+class SelfAttentionOptions(AttentionOptions):
+    """Single-head dot-product self-attention over all positions, 1x1 convolutions for query, key and value."""
+
+    kind: Literal["self-attention"]
+    """The module."""
+    scale: float | None = Field(1.0, gt=0)
+    """Factor on the logits: 1 as in the study; empty for 1/sqrt(channels)."""
+
+
+class MultiHeadOptions(AttentionOptions):
+    """Multi-head dot-product self-attention with an output projection."""
+
+    kind: Literal["multi-head"]
+    """The module."""
+    heads: int = Field(8, ge=1)
+    """Heads; must divide the stage's channels."""
+    scale: float | None = Field(None, gt=0)
+    """Factor on the logits; empty for 1/sqrt(channels per head), as in the study."""
+
+
+class CbamOptions(AttentionOptions):
+    """Channel gate, then 7x7 spatial gate; plain outer residual and no BatchNorm, as in the study."""
+
+    kind: Literal["cbam"]
+    """The module."""
+    residual: Literal["none", "plain", "gated"] = "plain"
+    """none is the published CBAM; plain is the study's."""
+    reduction: int = Field(16, ge=1)
+    """Divisor of the channels in the channel gate's hidden layer; at least one must remain."""
+
+
+class PluginOptions(BaseModel):
+    """A kind registered by a file under `plugins`; its options are its constructor's keywords."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    kind: str
+    """The name it was registered under."""
+
+
+ATTENTION_OPTIONS: dict[str, type[AttentionOptions]] = {
+    "self-attention": SelfAttentionOptions,
+    "multi-head": MultiHeadOptions,
+    "cbam": CbamOptions,
+}
+
+
+def attention_tag(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return kind if kind in ATTENTION_OPTIONS else "plugin"
+
+
+Attention = Annotated[
+    Annotated[SelfAttentionOptions, Tag("self-attention")]
+    | Annotated[MultiHeadOptions, Tag("multi-head")]
+    | Annotated[CbamOptions, Tag("cbam")]
+    | Annotated[PluginOptions, Tag("plugin")],
+    Discriminator(attention_tag),
+]
+
+
+class Model(Strict):
+    """A CIFAR-style ResNet (He et al. 2015, section 4.2) with an attention slot after each of its three stages."""
+
+    depth: int = Field(20, ge=8)
+    """Layers: 6n + 2."""
+    width: int = Field(16, ge=2)
+    """Channels of the first stage; the others have twice and four times as many."""
+    attention: dict[Literal["stage1", "stage2", "stage3"], Attention | None] = {}
+    """The attention module after each stage; a stage that is left out, or empty, has none."""
+
+    @field_validator("attention", mode="before")
+    @classmethod
+    def known_stages(cls, value: Any) -> Any:
+        for stage in value if isinstance(value, Mapping) else ():
+            if stage not in STAGES:
+                raise ValueError(f"unknown key {stage!r}{nearest(stage, STAGES)}")
+        return value
+
+    @model_validator(mode="after")
+    def sizes_fit(self) -> "Model":
+        if (self.depth - 2) % 6:
+            raise ValueError(f"depth {self.depth} is not 6n + 2; use 8, 14, 20, 32, 44, 56 or 110")
+        for stage, options in self.modules.items():
+            channels = self.width * 2 ** STAGES.index(stage)
+            reduction = getattr(options, "reduction", 1) if options.kind == "cbam" else 1
+            heads = getattr(options, "heads", 1) if options.kind == "multi-head" else 1
+            if channels // reduction < 1:
+                raise ValueError(
+                    f"attention.{stage}: reduction {reduction} leaves {channels} // {reduction} = 0 hidden channels; "
+                    f"use {channels} or less"
+                )
+            if channels % heads:
+                raise ValueError(
+                    f"attention.{stage}: heads {heads} does not divide the stage's {channels} channels"
+                )
+        return self
+
+    @property
+    def modules(self) -> dict[str, Any]:
+        """Stage name to attention options, for the stages that have one, in order."""
+        return {s: o for s in STAGES if (o := self.attention.get(s)) is not None}
+
+    def identity(self) -> dict:
+        modules = {stage: options.model_dump(mode="json") for stage, options in self.modules.items()}
+        return {"depth": self.depth, "width": self.width, "attention": modules}
+
+
+# --- recipes ----------------------------------------------------------------------------------------------------
+
+
+class Optimizer(Strict):
+    """The update rule."""
+
+    name: Literal["sgd", "adam", "adamw"]
+    """Adam couples weight decay into the gradient (L2), AdamW does not: this decides whether a gate opens."""
+    lr: float = Field(gt=0)
+    """Peak learning rate."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Of SGD."""
+    nesterov: bool = False
+    """Of SGD."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Of Adam and AdamW."""
+    weight_decay: float = Field(0.0, ge=0)
+    """As torch's optimizers define it."""
+    decay_exempt: tuple[Literal["gates", "biases", "norms", "attention"], ...] = ()
+    """Parameters that are not decayed."""
+
+
+class Schedule(Strict):
+    """The learning rate over the epochs."""
+
+    name: Literal["constant", "multistep", "cosine", "onecycle"]
+    """multistep: times gamma after each milestone; cosine: to 0; onecycle: up, then to 0 (Smith 2018)."""
+    milestones: tuple[int, ...] = ()
+    """Of multistep: epochs after which the rate drops."""
+    gamma: float = Field(0.1, gt=0, le=1)
+    """Of multistep: the factor."""
+    warmup_epochs: float = Field(0, ge=0)
+    """Of constant, multistep and cosine: epochs of linear warm-up."""
+    peak: float = Field(0.3, gt=0, lt=1)
+    """Of onecycle: the share of the steps at which the rate peaks."""
+
+    @model_validator(mode="after")
+    def milestones_belong_to_multistep(self) -> "Schedule":
+        if (self.name == "multistep") != bool(self.milestones):
+            raise ValueError("milestones and `name: multistep` go together")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones {list(self.milestones)} must increase")
+        return self
+
+
+class Recipe(Strict):
+    """A named way of training, the same for every model it is used on."""
+
+    epochs: int = Field(ge=1)
+    """Passes over the train split; the last epoch's weights are the run's result."""
+    batch_size: int = Field(128, ge=1)
+    """Images a step; the last, smaller batch of an epoch is used too."""
+    optimizer: Optimizer
+    """The update rule."""
+    schedule: Schedule
+    """The learning rate over the epochs."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: autocast of the forward pass; weights and optimizer stay fp32."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Of the cross-entropy."""
+
+    def identity(self) -> dict:
+        return self.model_dump(mode="json")
+
+
+# --- experiments ------------------------------------------------------------------------------------------------
+
+
+def count_or_list(value: Any) -> Any:
+    """`seeds: 3` means 0, 1, 2."""
+    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(count_or_list), Field(min_length=1)
+]
+Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many), Field(min_length=1)]
+
+
+class Grid(Strict):
+    """Every combination of what it lists."""
+
+    datasets: Names
+    """Names of datasets."""
+    models: Names
+    """Names of models."""
+    recipes: Names
+    """Names of recipes."""
+    seeds: Seeds
+    """A number of seeds, or a list of them."""
+
+
+class Experiment(Strict):
+    """A named set of runs that answers one question; runs that two experiments name are made once."""
+
+    question: str
+    """One sentence, shown above the experiment's table."""
+    baseline: str | None = None
+    """The model that the others are compared with."""
+    grid: Annotated[tuple[Grid, ...], BeforeValidator(one_or_many), Field(min_length=1)]
+    """A grid of runs, or a list of grids."""
+
+
+class PublishedResult(Strict):
+    """A number of the original study, shown beside ours."""
+
+    dataset: str
+    """Name of the dataset it was measured on."""
+    model: str
+    """Name of the model."""
+    test_error: float = Field(ge=0, le=100)
+    """Test error, %."""
+    epochs: int
+    """Epochs trained."""
+    note: str
+    """How that number was made, and what to know before trusting it."""
+
+
+class StudyInfo(Strict):
+    """What is run now."""
+
+    name: Name
+    """Results go to results/<name>/; runs are shared between studies."""
+    question: str
+    """The question that the report answers."""
+    experiments: Names
+    """The experiments to run, in the report's order."""
+
+
+class Evaluation(Strict):
+    """How the test split is scored."""
+
+    calibration_bins: int = Field(15, ge=2, le=100)
+    """Equal-width bins of the expected calibration error."""
+
+
+class Explanation(Strict):
+    """Which test images are explained."""
+
+    images: int = Field(64, ge=1)
+    """A seeded sample of the test split, the same for every model."""
+    seed: int = Field(0, ge=0)
+    """Seed of that sample."""
+    showcase: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] = {}
+    """Per dataset: indices of further test images, such as those the original study shows."""
+
+
+class Profiling(Strict):
+    """How cost is measured."""
+
+    batch_size: int = Field(128, ge=1)
+    """Batch of throughput, training step and memory; latency is measured at batch 1."""
+    threads: int = Field(1, ge=1)
+    """CPU threads, fixed so that machines can be compared."""
+    min_seconds: float = Field(1.0, gt=0, le=60)
+    """Least time spent on each measurement."""
+
+
+class Study(Strict):
+    """The whole configuration: the study's methods section."""
+
+    study: StudyInfo
+    """What is run now."""
+    datasets: dict[Name, Dataset]
+    """The images."""
+    models: dict[Name, Model]
+    """The networks."""
+    recipes: dict[Name, Recipe]
+    """The ways of training."""
+    experiments: dict[Name, Experiment]
+    """The questions, as grids of runs."""
+    evaluation: Evaluation = Evaluation()
+    """How the test split is scored."""
+    explanation: Explanation = Explanation()
+    """Which test images are explained."""
+    profiling: Profiling = Profiling()
+    """How cost is measured."""
+    published: tuple[PublishedResult, ...] = ()
+    """The original study's numbers."""
+    plugins: tuple[str, ...] = ()
+    """Python files that register attention modules of your own."""
+
+    @model_validator(mode="after")
+    def names_exist(self) -> "Study":
+        for name in self.study.experiments:
+            require(name, self.experiments, "study.experiments", "experiment")
+        for name, experiment in self.experiments.items():
+            for grid in experiment.grid:
+                for kind in ("datasets", "models", "recipes"):
+                    for entry in getattr(grid, kind):
+                        require(entry, getattr(self, kind), f"experiments.{name}.grid.{kind}", kind[:-1])
+            if experiment.baseline is not None:
+                require(experiment.baseline, self.models, f"experiments.{name}.baseline", "model")
+        for i, result in enumerate(self.published):
+            require(result.dataset, self.datasets, f"published.{i}.dataset", "dataset")
+            require(result.model, self.models, f"published.{i}.model", "model")
+        for name in self.explanation.showcase:
+            require(name, self.datasets, "explanation.showcase", "dataset")
+        return self
+
+    @model_validator(mode="after")
+    def kinds_exist(self) -> "Study":
+        if self.plugins:
+            return self  # the plugins' own kinds are known once they are imported: models.registry.check()
+        for name, model in self.models.items():
+            for stage, options in model.modules.items():
+                key = f"models.{name}.attention.{stage}.kind"
+                require(options.kind, ATTENTION_OPTIONS, key, "attention kind")
+        return self
+
+    # A plugin's code is what a user changes from run to run, so its bytes are part of its models' identity.
+    @cached_property
+    def plugin_hashes(self) -> dict[str, str]:
+        return {path: hashlib.sha256(read_plugin(path)).hexdigest() for path in self.plugins}
+
+    def model_identity(self, name: str) -> dict:
+        model = self.models[name]
+        own = any(options.kind not in ATTENTION_OPTIONS for options in model.modules.values())
+        return model.identity() | ({"plugins": sorted(self.plugin_hashes.values())} if own else {})
+
+    def data_key(self, dataset: str) -> str:
+        return digest(self.datasets[dataset].preparation())
+
+    def run(self, dataset: str, model: str, recipe: str, seed: int) -> "Run":
+        key = self._run_keys.get((dataset, model, recipe))
+        if key is None:
+            key = digest(
+                {
+                    "dataset": self.datasets[dataset].identity(),
+                    "model": self.model_identity(model),
+                    "recipe": self.recipes[recipe].identity(),
+                    "version": versions.TRAINING,
+                }
+            )
+            self._run_keys[dataset, model, recipe] = key
+        return Run(dataset=dataset, model=model, recipe=recipe, seed=seed, key=key)
+
+    @cached_property
+    def _run_keys(self) -> dict[tuple[str, str, str], str]:
+        return {}
+
+    def runs_of(self, experiment: str) -> list["Run"]:
+        """The experiment's runs, each once, in the order of its grids."""
+        runs = {
+            self.run(dataset, model, recipe, seed): None
+            for grid in self.experiments[experiment].grid
+            for dataset in grid.datasets
+            for recipe in grid.recipes
+            for model in grid.models
+            for seed in grid.seeds
+        }
+        return list(runs)
+
+    def runs(self, experiments: Iterable[str] | None = None) -> list["Run"]:
+        """The run table: every run of the chosen experiments (default: the study's), each once."""
+        names = self.study.experiments if experiments is None else experiments
+        return list({run: None for name in names for run in self.runs_of(name)})
+
+    def profile_key(self, dataset: str, model: str) -> str:
+        settings = self.profiling.model_dump(mode="json")
+        return digest([self.data_key(dataset), self.model_identity(model), settings, versions.PROFILING])
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training: dataset x model x recipe x seed. `key` hashes all that determines its bytes, but the seed."""
+
+    dataset: str
+    model: str
+    recipe: str
+    seed: int
+    key: str
+
+    @property
+    def folder(self) -> str:
+        return f"results/runs/{self.dataset}/{self.model}/{self.recipe}-{self.key}/seed{self.seed}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.model}/{self.recipe}/seed{self.seed}"
+
+
+def require(name: str, known: Iterable[str], key: str, what: str) -> None:
+    """Refuse a name that is not defined, with the key that uses it and the nearest known ones."""
+    if name not in known:
+        raise ValueError(f"{key}: unknown {what} {name!r}{nearest(name, known)}")
+
+
+def read_plugin(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"plugins: cannot read {path!r} ({error.strerror}); give the path of a Python file."
+        ) from None
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def merge(base: dict, overlay: Mapping) -> dict:
+    """`base` with `overlay` laid over it: mappings merge, all else is replaced (as Snakemake does)."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def sentence(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, as one sentence with the key it is under."""
+    first = error.errors()[0]
+    hidden = set(ATTENTION_OPTIONS) | {"plugin", "idx", "cifar-binary", "npz", "cuematch"}
+    loc = [part for i, part in enumerate(first["loc"]) if not (part in hidden and i > 1)]
+    key = ".".join(str(part) for part in loc if part != "[key]")
+    message = first["msg"].removeprefix("Value error, ")
+    given = first.get("input")
+    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    if first["type"] == "missing":
+        return f"{key}: this key is missing"
+    if first["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    if first["type"] == "union_tag_invalid":
+        tags = first["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return f"{key}.format: unknown format {first['ctx']['tag']!r}{nearest(first['ctx']['tag'], tags)}"
+    return f"{key}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def parse_study(config: Mapping) -> Study:
+    """A study from plain mappings; raises UserError with one sentence."""
+    try:
+        return Study.model_validate(dict(config))
+    except ValidationError as error:
+        more = error.error_count() - 1
+        also = f" ({more} more like it)" if more else ""
+        raise UserError(f"configuration: {sentence(error)}.{also}".replace("..", ".")) from None
+
+
+def load(paths: Iterable[str | Path]) -> Study:
+    """A study from YAML or JSON files; later ones are laid over earlier ones."""
+    config: dict = {}
+    for path in paths:
+        try:
+            part = yaml.safe_load(Path(path).read_text())
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+        except yaml.YAMLError as error:
+            raise UserError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from None
+        if not isinstance(part, Mapping):
+            raise UserError(f"{path}: holds no keys; a study is a mapping such as `study: {{name: mine}}`.")
+        config = merge(config, part)
+    return parse_study(config)

@@ -1,0 +1,178 @@
+"""Fetch a dataset's source files: whatever the place, a file gets its name only once its SHA-256 is right."""
+
+import http
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from cnntention import files
+from cnntention.config import Archive
+from cnntention.errors import UserError
+
+PAUSES = (1.0, 3.0, 9.0)  # s before the second, third and fourth attempt at a URL
+TIMEOUT = (10, 60)  # s to connect; s without a byte
+BUSY = {408, 425, 429, 500, 502, 503, 504}  # HTTP answers that may be better in a moment
+
+
+class PlaceFailed(Exception):
+    """One place could not give the right file; says why."""
+
+
+def raw_path(dataset: str, archive: Archive) -> str:
+    """Where the workflow keeps the file. Part of its hash is in the name: another source is another file."""
+    return f"data/raw/{dataset}/{archive.sha256[:8]}-{archive.filename}"
+
+
+def fetch(
+    archive: Archive, target: Path, dataset: str, progress: bool | None = None, field: str | None = None
+) -> Path:
+    """Make `target`, which is `raw_path(dataset, archive)`, hold the archive's bytes; return it.
+
+    Taken from the first of: `target` itself, a file put by hand in the folder above it or beside it under its
+    published name, each of `archive.urls`. `progress` shows a bar (None: if stderr is a terminal); `field` is
+    the archive's key in the dataset's source, for the message. Raises UserError if no place has the bytes.
+    """
+    target = Path(target)
+    try:
+        if target.is_file():
+            if files.sha256(target) == archive.sha256:
+                return target
+            say(f"{target} does not have the SHA-256 that the configuration gives: it is replaced.")
+        if from_hand(archive, target):
+            return target
+        failures = []
+        for place in archive.urls:
+            try:
+                store(archive, target, lambda path, place=place: get(place, path, progress))
+            except PlaceFailed as failure:
+                failures.append(f"{place}: {failure}")
+                say(f"{archive.filename} could not be had from {failures[-1]}")
+            else:
+                return target
+    except OSError as error:  # those of the places are PlaceFailed by now
+        raise UserError(
+            f"{error.filename or target}: {error.strerror or error}, while {archive.filename} was fetched "
+            f"for {dataset}; free space or allow the access, then run it again."
+        ) from None
+    raise UserError(
+        f"{dataset}: no place gave the right {archive.filename} ({'; '.join(failures)}); put "
+        f"{archive.filename} (SHA-256 {short(archive.sha256)}) at {target.parent / archive.filename}, "
+        f"or name another place under datasets.{dataset}.source.{field or '<its field>'}.urls."
+    )
+
+
+def from_hand(archive: Archive, target: Path) -> bool:
+    """Take the file that somebody put at data/raw/[<dataset>/]<filename>, if its bytes are right."""
+    for place in (target.parent.parent / archive.filename, target.parent / archive.filename):
+        if not place.is_file():
+            continue
+        try:
+            store(archive, target, lambda path, place=place: copy(place, path))
+        except PlaceFailed as failure:
+            say(f"{place} is not used: {failure}.")
+        else:
+            say(f"{target.name} is taken from {place}.")
+            return True
+    return False
+
+
+def store(archive: Archive, target: Path, get_it: Callable[[Path], None]) -> None:
+    """Have `get_it` write a temporary file; it becomes `target` if its hash is right, else it is removed."""
+    with files.atomic(target) as temporary:
+        get_it(temporary)
+        found = files.sha256(temporary)
+        if found != archive.sha256:
+            raise PlaceFailed(
+                f"wrong bytes: expected SHA-256 {short(archive.sha256)}, "
+                f"got {short(found)} ({temporary.stat().st_size:,} bytes)"
+            )
+
+
+def get(place: str, path: Path, progress: bool | None) -> None:
+    """Write to `path` what is at a URL, or in a local file (anything without "://")."""
+    if "://" not in place:
+        return copy(Path(place).expanduser(), path)
+    url = urlparse(place)
+    if url.scheme == "file":
+        return copy(Path(url2pathname(url.path)), path)
+    if url.scheme not in ("http", "https"):
+        raise PlaceFailed(f"{url.scheme}:// is not known; use http, https, file or the path of a local file")
+    return download(place, path, sys.stderr.isatty() if progress is None else progress)
+
+
+def copy(source: Path, path: Path) -> None:
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise PlaceFailed(f"cannot be read ({error.strerror})") from None
+    with file, open(path, "wb") as out:
+        shutil.copyfileobj(file, out, 1 << 20)
+
+
+def download(url: str, path: Path, bar: bool) -> None:
+    """Write `url` to `path`; tried again after each of PAUSES if the failure may pass. Raises PlaceFailed."""
+    from requests import RequestException
+
+    name = Path(urlparse(url).path).name
+    if not bar:
+        say(f"downloading {url}")
+    for pause in (*PAUSES, None):
+        try:
+            transfer(url, path, name, bar)
+        except RequestException as error:
+            reason, may_pass = explain(error)
+            if pause is None or not may_pass:
+                raise PlaceFailed(reason) from None
+            say(f"{url}: {reason}; trying again in {pause:g} s")
+            time.sleep(pause)
+        else:
+            break
+    if not bar:
+        say(f"downloaded {name}, {path.stat().st_size:,} bytes")
+
+
+def transfer(url: str, path: Path, name: str, bar: bool) -> None:
+    """One attempt."""
+    from pooch import HTTPDownloader
+    from tqdm import tqdm
+
+    # The file itself is a .gz: a server must not be asked to compress it again and the client to unpack it.
+    headers = {"Accept-Encoding": "identity"}
+    # pooch sets the total; until then 1, because tqdm has no truth value without one.
+    with tqdm(desc=name, total=1, unit="B", unit_scale=True) if bar else nullcontext(False) as shown:
+        HTTPDownloader(shown, chunk_size=1 << 16, timeout=TIMEOUT, headers=headers)(url, path, None)
+
+
+def explain(error: Exception) -> tuple[str, bool]:
+    """What went wrong with a request, in a few words, and whether it may pass by itself."""
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        status = error.response.status_code
+        words = {s.value: s.phrase for s in http.HTTPStatus}.get(status, "")
+        return f"HTTP {status} {words}".strip(), status in BUSY
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate was not accepted", False
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return "no answer in time", True
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off", True
+    if isinstance(error, requests.ConnectionError):
+        # requests wraps the system's words in three layers of its own
+        system = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
+        return f"cannot connect ({system[1] if system else 'no connection'})", True
+    return f"{type(error).__name__} ({str(error).splitlines()[0] if str(error) else 'no details'})", False
+
+
+def short(sha256: str) -> str:
+    return f"{sha256[:8]}…"
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,98 @@
+"""Batches of a split that lives on the device as uint8: shuffled, cropped, flipped and normalized there.
+
+Random draws come from CPU generators named by seed, purpose and epoch: the same on every device, and an epoch can
+be repeated without the ones before it, which is all that resuming needs.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnntention.config import Augmentation, Dataset
+from cnntention.data.datasets import read_card, read_split
+from cnntention.errors import UserError
+from cnntention.seeding import generator
+
+
+class Batches:
+    """A split on a device.
+
+    images: (N, C, H, W) uint8; labels: (N,) integers; mean, sd: per channel, for pixels in [0, 1].
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        mean: list[float],
+        sd: list[float],
+        device: torch.device,
+        augment: Augmentation | None = None,
+    ):
+        augment = augment or Augmentation()
+        self.flip, self.pad = augment.flip, augment.crop_padding
+        pixels = F.pad(torch.from_numpy(images), (self.pad,) * 4)
+        # NHWC: a gathered batch then is channels_last, the layout in which the convolutions are fast
+        self.pixels = pixels.permute(0, 2, 3, 1).contiguous().to(device)
+        self.labels = torch.from_numpy(labels).long().to(device)
+        self.height, self.width = images.shape[2:]
+        self.device = device
+        self.scale = 1 / (255 * torch.tensor(sd, dtype=torch.float32, device=device))
+        self.shift = -torch.tensor(mean, dtype=torch.float32, device=device) * 255 * self.scale
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def normalized(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, C) uint8 -> (B, C, H, W) float32, channels_last."""
+        return (pixels.float() * self.scale + self.shift).permute(0, 3, 1, 2)
+
+    def shuffled(self, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """An epoch of augmented training batches; the last one may be smaller."""
+        order = torch.randperm(len(self), generator=generator(seed, f"order/{epoch}")).to(self.device)
+        draws = generator(seed, f"augment/{epoch}")
+        size = (len(self),)
+        top = torch.randint(2 * self.pad + 1, size, generator=draws).to(self.device)
+        left = torch.randint(2 * self.pad + 1, size, generator=draws).to(self.device)
+        mirror = torch.rand(size, generator=draws).to(self.device) < (0.5 if self.flip else 0.0)
+        for start in range(0, len(self), batch_size):
+            part = slice(start, start + batch_size)
+            index = order[part]
+            pixels = self.pixels[index]
+            if self.pad or self.flip:
+                pixels = self._crop(index, top[part], left[part], mirror[part])
+            yield self.normalized(pixels), self.labels[index]
+
+    def _crop(self, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor) -> Tensor:
+        """One gather: (B,) image numbers, offsets and mirrorings -> (B, H, W, C) uint8."""
+        rows = top[:, None] + torch.arange(self.height, device=self.device)  # (B, H)
+        across = torch.arange(self.width, device=self.device)
+        columns = left[:, None] + torch.where(mirror[:, None], across.flip(0), across)  # (B, W)
+        return self.pixels[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The split as it is: no shuffling, no augmentation."""
+        p = self.pad
+        for start in range(0, len(self), batch_size):
+            part = slice(start, start + batch_size)
+            pixels = self.pixels[part, p : p + self.height, p : p + self.width]
+            yield self.normalized(pixels), self.labels[part]
+
+
+def load_batches(folder: str | Path, dataset: Dataset, split: str, device: torch.device) -> Batches:
+    """A prepared split on the device, normalized as the dataset says; only `train` is augmented."""
+    part, card = read_split(folder, split), read_card(folder)
+    fixed = dataset.normalize
+    mean, sd = (fixed.mean, fixed.sd) if fixed else (card["mean"], card["sd"])
+    channels = part.images.shape[1]
+    if len(mean) != channels or len(sd) != channels:
+        raise UserError(
+            f"datasets.{card['name']}.normalize: has {len(mean)} means and {len(sd)} sds, "
+            f"but the images have {channels} channels."
+        )
+    augment = dataset.augment if split == "train" else None
+    return Batches(part.images, part.labels, list(mean), list(sd), device, augment)

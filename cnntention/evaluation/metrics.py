@@ -1,0 +1,48 @@
+"""Scores of a classifier on a test split, from its logits. Plain numpy; natural logarithms; shares, not percent."""
+
+import numpy as np
+from scipy.special import log_softmax
+from scipy.stats import binomtest
+
+
+def evaluate(logits: np.ndarray, labels: np.ndarray, bins: int) -> dict:
+    """All scores of (N, classes) logits against (N,) labels.
+
+    top1 with its 95 % Wilson interval (test-set sampling alone, not the spread over seeds), top2, nll (mean negative
+    log-likelihood), brier (sum over classes, 0 to 2), ece, accuracy per class, and the confusion matrix
+    (row = label, column = prediction).
+    """
+    classes = logits.shape[1]
+    log_p = log_softmax(logits.astype(np.float64), axis=1)
+    p = np.exp(log_p)
+    predicted = logits.argmax(axis=1)
+    hits = predicted == labels
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95, method="wilson")
+    one_hot = np.eye(classes)[labels]
+    return {
+        "images": len(labels),
+        "top1": float(hits.mean()),
+        "top1_interval": [float(interval.low), float(interval.high)],
+        "top2": top_k(logits, labels, 2),
+        "nll": float(-log_p[np.arange(len(labels)), labels].mean()),
+        "brier": float(((p - one_hot) ** 2).sum(axis=1).mean()),
+        "ece": calibration_error(p.max(axis=1), hits, bins),
+        "class_accuracy": [
+            float(row[i] / row.sum()) if row.sum() else None for i, row in enumerate(confusion)
+        ],
+        "confusion": confusion.tolist(),
+    }
+
+
+def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Share of images whose label has fewer than k classes with a larger logit."""
+    own = np.take_along_axis(logits, labels[:, None], axis=1)
+    return float(((logits > own).sum(axis=1) < k).mean())
+
+
+def calibration_error(confidence: np.ndarray, hits: np.ndarray, bins: int) -> float:
+    """Expected calibration error (Guo et al. 2017, eq. 3): mean |accuracy - confidence| over equal-width bins."""
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(index, weights=hits.astype(float) - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(hits))

@@ -1,0 +1,158 @@
+"""Attention modules: (B, C, H, W) -> (B, C, H, W), each registered under the `kind` that config.yaml names.
+
+A module of your own subclasses `Attention` (or any nn.Module that takes `channels` first and keeps the shape) and
+stands under `@register("its-kind")`; its constructor's keywords are its options in config.yaml.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cnntention.models.resnet import init_kaiming
+
+KINDS: dict[str, type[nn.Module]] = {}
+
+
+def register(kind: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Class decorator: make a module known as `kind`."""
+
+    def add(cls: type[nn.Module]) -> type[nn.Module]:
+        KINDS[kind] = cls
+        return cls
+
+    return add
+
+
+class Attention(nn.Module):
+    """Base: joins `attend(x)` with the features that go round it.
+
+    residual: "none" y = f(x); "plain" y = x + f(x); "gated" y = x + gate f(x), one scalar that starts at `gate_init`.
+    """
+
+    def __init__(self, residual: str = "gated", gate_init: float = 0.0, gate_learned: bool = True):
+        super().__init__()
+        self.residual = residual
+        if residual == "gated":
+            self.gate = nn.Parameter(torch.full((1,), float(gate_init)), requires_grad=gate_learned)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.attend(x)
+        if self.residual == "none":
+            return y
+        return x + y if self.residual == "plain" else x + self.gate * y
+
+    def attend(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W), without the residual."""
+        raise NotImplementedError
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        """What the module looks at, given its input `x`; names and shapes are the kind's own."""
+        return {}
+
+
+def dot_product(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """softmax(scale q k^T) v for (B, heads, L, d); exact, in the layout and padding that are fast on a CPU."""
+    dim = q.shape[-1]
+    if (
+        dim < 16 and q.device.type == "cpu"
+    ):  # the CPU kernel is slow on narrow heads; zeros change no dot product
+        q, k, v = (F.pad(t, (0, 16 - dim)) for t in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :dim]
+
+
+@register("multi-head")
+class MultiHead(Attention):
+    """Multi-head dot-product self-attention over all positions (Vaswani et al. 2017, arXiv 1706.03762, eq. 1).
+
+    query, key, value and `out` are 1x1 convolutions with bias. Differs from the paper: no positions, no
+    normalization, no dropout, a learned gate on the output.
+    """
+
+    def __init__(self, channels: int, heads: int = 8, scale: float | None = None, **residual):
+        super().__init__(**residual)
+        self.heads = heads
+        self.scale = (channels // heads) ** -0.5 if scale is None else scale
+        self.query = nn.Conv2d(channels, channels, 1)
+        self.key = nn.Conv2d(channels, channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.out = self.projection(channels)
+        init_kaiming(self)
+
+    @staticmethod
+    def projection(channels: int) -> nn.Module:
+        return nn.Conv2d(channels, channels, 1)
+
+    def heads_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k, v: (B, heads, HW, C / heads), each contiguous in its last dimension (else SDPA's slow path)."""
+        convs = (self.query, self.key, self.value)
+        weight = torch.cat([conv.weight for conv in convs])
+        bias = torch.cat([conv.bias for conv in convs])
+        qkv = F.conv2d(x, weight, bias)  # (B, 3 C, H, W): one convolution is faster than three
+        b, c, h, w = x.shape
+        qkv = qkv.reshape(b, 3, self.heads, c // self.heads, h * w)
+        return qkv.transpose(3, 4).contiguous().unbind(1)
+
+    def attend(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        y = dot_product(*self.heads_of(x), self.scale)  # (B, heads, HW, C / heads)
+        return self.out(y.transpose(2, 3).reshape(b, c, h, w))
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        """{"attention": (B, heads, HW, HW)}: row = query position, sums to 1."""
+        q, k, _ = self.heads_of(x)
+        return {"attention": (self.scale * q.float() @ k.float().mT).softmax(dim=-1)}
+
+
+@register("self-attention")
+class SelfAttention(MultiHead):
+    """Single-head self-attention of full width, as the study has it: out = gate * softmax(q k^T) v + x.
+
+    Differs from Vaswani et al. 2017: one head, no 1/sqrt(d) unless `scale` is empty, no output projection.
+    """
+
+    def __init__(self, channels: int, scale: float | None = 1.0, **residual):
+        super().__init__(channels, heads=1, scale=scale, **residual)
+
+    @staticmethod
+    def projection(channels: int) -> nn.Module:
+        return nn.Identity()
+
+
+@register("cbam")
+class CBAM(Attention):
+    """Convolutional Block Attention Module (Woo et al. 2018, arXiv 1807.06521, eq. 2-3): channel, then spatial gate.
+
+    Differs from the paper as the study does: no BatchNorm after the 7x7 convolution, which has a bias, and a plain
+    outer residual (`residual: none` takes it away).
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, residual: str = "plain", **gate):
+        super().__init__(residual=residual, **gate)
+        hidden = channels // reduction
+        self.mlp = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1, bias=False), nn.ReLU(), nn.Conv2d(hidden, channels, 1, bias=False)
+        )
+        self.spatial = nn.Conv2d(2, 1, 7, padding=3)
+        init_kaiming(self)
+
+    def channel_gate(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 1, 1) in (0, 1)."""
+        average = x.mean(dim=(2, 3), keepdim=True)
+        maximum = x.amax(dim=(2, 3), keepdim=True)
+        return torch.sigmoid(self.mlp(average) + self.mlp(maximum))
+
+    def spatial_gate(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 1, H, W) in (0, 1)."""
+        pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)
+        return torch.sigmoid(self.spatial(pooled))
+
+    def attend(self, x: Tensor) -> Tensor:
+        x = x * self.channel_gate(x)
+        return x * self.spatial_gate(x)
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        """{"channel": (B, C), "spatial": (B, H, W)}, the gates' values in (0, 1)."""
+        channel = self.channel_gate(x)
+        return {"channel": channel.flatten(1), "spatial": self.spatial_gate(x * channel).squeeze(1)}

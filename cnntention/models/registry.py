@@ -1,0 +1,109 @@
+"""A model from its configuration: the backbone, then the attention modules into its slots."""
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cnntention.config import STAGES, Model, Study, nearest
+from cnntention.errors import UserError
+from cnntention.models.attention import KINDS
+from cnntention.models.resnet import ResNet
+from cnntention.seeding import seeded
+
+
+def load_plugins(paths: Iterable[str]) -> None:
+    """Import the files that register a user's own attention modules; raises UserError if one cannot be imported."""
+    for path in paths:
+        name = f"cnntention_plugin_{Path(path).stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or not Path(path).is_file():
+            raise UserError(f"plugins: cannot read {path!r}; give the path of a Python file.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise UserError(
+                f"plugins: {path} cannot be imported ({type(error).__name__}: {error})."
+            ) from error
+
+
+def check(study: Study) -> None:
+    """Load the study's plugins and refuse a kind or an option that nothing registered; raises UserError."""
+    load_plugins(study.plugins)
+    for name, model in study.models.items():
+        for stage, options in model.modules.items():
+            key = f"configuration: models.{name}.attention.{stage}"
+            if options.kind not in KINDS:
+                raise UserError(
+                    f"{key}.kind: unknown attention kind {options.kind!r}{nearest(options.kind, KINDS)}."
+                )
+            known = options_of(KINDS[options.kind])
+            for option in options.model_dump(exclude={"kind"}):
+                if option not in known:
+                    raise UserError(f"{key}: unknown key {option!r}{nearest(option, known)}.")
+
+
+def options_of(cls: type[nn.Module]) -> set[str]:
+    """Keywords of a module's constructor, and of its bases' where it passes keywords on."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if base is nn.Module or "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return names - {"self", "channels"}
+
+
+def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet:
+    """The network of a configured model, initialized from `seed`.
+
+    Backbone and attention draw from streams of their own, so all models of one seed start from the same backbone.
+    """
+    with seeded(seed, "init/backbone"):
+        net = ResNet(model.depth, model.width, in_channels, classes)
+    with seeded(seed, "init/attention"):
+        for stage, options in model.modules.items():
+            index = STAGES.index(stage)
+            kwargs = options.model_dump(exclude={"kind"})
+            setattr(net, f"att{index + 1}", KINDS[options.kind](model.width * 2**index, **kwargs))
+    return net
+
+
+def attention_modules(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """(name, module) of the filled slots, in order."""
+    for name in ("att1", "att2", "att3"):
+        if not isinstance(module := getattr(net, name), nn.Identity):
+            yield name, module
+
+
+@torch.no_grad()
+def attention_maps(net: nn.Module, images: Tensor) -> dict[str, dict[str, Tensor]]:
+    """What each attention module looks at on (B, C, H, W) normalized images: slot -> `module.maps(its input)`."""
+    inputs: dict[str, Tensor] = {}
+    hooks = [
+        module.register_forward_pre_hook(lambda _, args, name=name: inputs.__setitem__(name, args[0]))
+        for name, module in attention_modules(net)
+    ]
+    try:
+        net(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {
+        name: module.maps(inputs[name]) for name, module in attention_modules(net) if hasattr(module, "maps")
+    }
+
+
+def parameter_counts(net: nn.Module) -> dict[str, int]:
+    """Learned and frozen parameters: {"total", "backbone", "attention"}."""
+    total = sum(p.numel() for p in net.parameters())
+    attention = sum(p.numel() for _, module in attention_modules(net) for p in module.parameters())
+    return {"total": total, "backbone": total - attention, "attention": attention}

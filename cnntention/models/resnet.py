@@ -1,0 +1,71 @@
+"""The backbone: the CIFAR ResNet of He et al. 2015 (arXiv 1512.03385, section 4.2), with three attention slots."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def init_kaiming(module: nn.Module) -> None:
+    """Kaiming-normal, fan-out, for every convolution and linear weight, as the study has it (biases keep torch's)."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions round a parameter-free shortcut (option A)."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.stride = stride
+        self.extra = channels - in_channels
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H/stride, W/stride): every stride-th pixel, new channels zero, half on each side."""
+        if self.stride == 1 and not self.extra:
+            return x
+        before = self.extra // 2
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.extra - before))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + self.shortcut(x), inplace=True)
+
+
+class ResNet(nn.Module):
+    """6n + 2 layers in three stages of `width`, 2 `width`, 4 `width` channels at full, half and quarter resolution.
+
+    Names follow torchvision's ResNet (`conv1`, `bn1`, `layer1..3`, `fc`); `att1..3` are the slots after the stages,
+    the identity until `registry.build` fills them. There is no max-pooling.
+    """
+
+    def __init__(self, depth: int = 20, width: int = 16, in_channels: int = 3, classes: int = 10):
+        super().__init__()
+        blocks = (depth - 2) // 6
+        self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = self._stage(blocks, width, width, stride=1)
+        self.att1 = nn.Identity()
+        self.layer2 = self._stage(blocks, width, 2 * width, stride=2)
+        self.att2 = nn.Identity()
+        self.layer3 = self._stage(blocks, 2 * width, 4 * width, stride=2)
+        self.att3 = nn.Identity()
+        self.fc = nn.Linear(4 * width, classes)
+        init_kaiming(self)
+
+    @staticmethod
+    def _stage(blocks: int, in_channels: int, channels: int, stride: int) -> nn.Sequential:
+        first = BasicBlock(in_channels, channels, stride)
+        return nn.Sequential(first, *(BasicBlock(channels, channels) for _ in range(blocks - 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) normalized images -> (B, classes) logits."""
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = self.att1(self.layer1(x))
+        x = self.att2(self.layer2(x))
+        x = self.att3(self.layer3(x))
+        return self.fc(x.mean(dim=(2, 3)))

@@ -1,0 +1,203 @@
+"""What is done and what is not, by content: used when the workflow plans, and by the steps to check themselves.
+
+A run's key is in its path. What later steps write has one name whatever made it, so it carries the key of what made
+it; a file with another key counts as missing. Timestamps decide nothing. Knows no torch.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from cnntention import versions
+from cnntention.config import Run, Study, digest
+from cnntention.errors import UserError
+from cnntention.files import sha256, write_text
+
+RUN_FILES = ("run.json", "model.safetensors", "history.csv")
+EVALUATION_FILES = ("metrics.json", "predictions.safetensors")
+EXPLANATION_FILES = ("explanations.json", "explanations.safetensors")
+STALE = Path("results/stale")
+
+
+def freeze(study: Study) -> str:
+    """Write the resolved configuration under a name that is its content, so that a running job never sees an edit."""
+    text = study.model_dump_json()
+    path = Path(".snakemake/config") / f"{digest(text)}.json"
+    if not path.exists():
+        write_text(path, text)
+    return str(path)
+
+
+def data_folder(study: Study, dataset: str) -> str:
+    return f"data/{dataset}-{study.data_key(dataset)}"
+
+
+def profile_path(study: Study, dataset: str, model: str) -> str:
+    return f"results/profiles/{dataset}/{model}-{study.profile_key(dataset, model)}.json"
+
+
+def profiles(study: Study) -> dict[tuple[str, str], str]:
+    """(dataset, model) -> profile file, for every pair that the study runs."""
+    pairs = dict.fromkeys((run.dataset, run.model) for run in study.runs())
+    return {pair: profile_path(study, *pair) for pair in pairs}
+
+
+def find_run(study: Study, folder: str) -> Run:
+    """The run whose folder this is; raises UserError if the configuration means another one by that name."""
+    parts = Path(folder).parts[-4:]
+    try:
+        dataset, model, (recipe, key), seed = *parts[:2], parts[2].rsplit("-", 1), int(parts[3].removeprefix("seed"))
+        run = study.run(dataset, model, recipe, seed)
+    except (ValueError, KeyError):
+        raise UserError(
+            f"{folder}: is not a run of this study; give results/runs/DATASET/MODEL/RECIPE-KEY/seedK with names from "
+            "the configuration."
+        ) from None
+    if run.key != key:
+        raise UserError(f"{folder}: with this configuration the run's folder is {run.folder}.")
+    return run
+
+
+# --- keys -------------------------------------------------------------------------------------------------------
+
+
+def read_key(path: str | Path) -> dict | None:
+    """The JSON file's content, None if there is no such file or it cannot be read (it is then remade)."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def evaluation_key(study: Study, run: Run, weights_sha256: str) -> str:
+    settings = study.evaluation.model_dump(mode="json")
+    return digest([run.folder, weights_sha256, settings, versions.EVALUATION])
+
+
+def explanation_key(study: Study, run: Run, weights_sha256: str) -> str:
+    settings = study.explanation.model_dump(mode="json", exclude={"showcase"})
+    shown = list(study.explanation.showcase.get(run.dataset, ()))
+    return digest([run.folder, weights_sha256, settings, shown, versions.EXPLANATION])
+
+
+def summary_inputs(study: Study) -> list[str]:
+    """What the study's tables are made of."""
+    # one file of each step: the step's others come with it
+    of_runs = [
+        f"{run.folder}/{name}"
+        for run in study.runs()
+        for name in ("run.json", "metrics.json", "explanations.json")
+    ]
+    cards = [f"{data_folder(study, d)}/card.json" for d in dict.fromkeys(run.dataset for run in study.runs())]
+    return of_runs + cards + list(profiles(study).values())
+
+
+def summary_key(study: Study) -> str:
+    """Of the study's tables and report: its configuration and the content of all they are made of."""
+    content = [sha256(path) for path in summary_inputs(study)]
+    return digest([study.model_dump(mode="json"), content, versions.SUMMARY])
+
+
+def report_key(study: Study, summary: str) -> str:
+    return digest([study.study.name, summary, versions.REPORT])
+
+
+# --- planning ---------------------------------------------------------------------------------------------------
+
+
+class Plan:
+    """The state of a study's files when the workflow plans."""
+
+    def __init__(self, study: Study):
+        self.study = study
+
+    @cache  # noqa: B019 - one plan a process
+    def stale(self, folder: str, kind: str) -> bool:
+        """Whether files are there that another configuration, or other weights, made."""
+        current = {
+            "evaluation": self._stale_evaluation,
+            "explanation": self._stale_explanation,
+            "tables": self._stale_tables,
+            "report": self._stale_report,
+        }
+        return current[kind](folder)
+
+    def _stale_evaluation(self, folder: str) -> bool:
+        return self._stale_of_run(folder, "metrics.json", evaluation_key)
+
+    def _stale_explanation(self, folder: str) -> bool:
+        return self._stale_of_run(folder, "explanations.json", explanation_key)
+
+    def _stale_of_run(self, folder: str, name: str, key_of) -> bool:
+        made, run = read_key(f"{folder}/{name}"), read_key(f"{folder}/run.json")
+        if made is None:
+            return Path(folder, name).exists()
+        if run is None:  # nothing to compare with: the run itself is missing, and comes first
+            return False
+        return made.get("key") != key_of(self.study, find_run(self.study, folder), run["weights_sha256"])
+
+    def _stale_tables(self, folder: str) -> bool:
+        made = read_key(f"{folder}/card.json")
+        if made is None:
+            return Path(folder, "card.json").exists()
+        if not all(map(exists, summary_inputs(self.study))):
+            return False
+        return made.get("key") != summary_key(self.study)
+
+    def _stale_report(self, folder: str) -> bool:
+        made, tables = read_key(f"{folder}/card.json"), read_key(f"{Path(folder).parent}/tables/card.json")
+        if made is None or tables is None:
+            return made is None and Path(folder, "card.json").exists()
+        return made.get("key") != report_key(self.study, tables["key"])
+
+    @staticmethod
+    def needs(
+        wanted: Iterable[str], outputs: Iterable[str], stale: bool = False, forced: bool = False
+    ) -> tuple[list[str], list[str]]:
+        """(what a job needs, whatever its age; what makes it run again).
+
+        All it wants; or, once its outputs are there, what is still there of it. Without this, one missing input
+        (data not pulled, say) would make every finished job that once used it run again as soon as a single new job
+        needs that input.
+        """
+        wanted = list(wanted)
+        if stale:
+            return wanted, [marker()]
+        if not forced and all(map(exists, outputs)):
+            return [path for path in wanted if exists(path)], []
+        return wanted, []
+
+    def move_stale(self) -> list[str]:
+        """Move files that another configuration made to results/stale/, so that nothing is lost; returns them."""
+        moved = []
+        groups = [
+            (run.folder, kind, names)
+            for run in self.study.runs()
+            for kind, names in (("evaluation", EVALUATION_FILES), ("explanation", EXPLANATION_FILES))
+        ]
+        for folder, kind, names in groups:
+            if self.stale(folder, kind):
+                made = (read_key(f"{folder}/{names[0]}") or {}).get("key", "unreadable")
+                for path in (Path(folder, name) for name in names):
+                    if path.exists():
+                        target = STALE / str(made) / path.relative_to("results")
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        shutil.move(path, target)
+                        moved.append(str(path))
+        return moved
+
+
+@cache
+def exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+@cache
+def marker() -> str:
+    """A file that is newer than every result: as an input it tells Snakemake that the output is out of date."""
+    path = Path(".snakemake/outdated")
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    return str(path)

@@ -1,0 +1,61 @@
+"""Where a result comes from: code, libraries, machine."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+LIBRARIES = ("torch", "torchvision", "numpy", "snakemake", "dvc", "grad-cam", "pandas")
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def commit() -> str:
+    """The Git commit that the code is at, `-dirty` where tracked files differ from it, "unknown" outside Git."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
+def cpu_name() -> str:
+    """The processor's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def describe(device=None, threads: int | None = None) -> dict:
+    """Everything about code and machine that a reader needs; no host or user names."""
+    facts = {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+    if device is not None:
+        import torch
+
+        gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+        facts |= {"device": device.type, "gpu": gpu, "threads": threads}
+    return facts
+
+
+def hardware(facts: dict) -> str:
+    """One phrase for tables: the GPU, or the CPU with the threads used."""
+    if facts.get("gpu"):
+        return facts["gpu"]
+    threads = facts.get("threads")
+    return facts["cpu"] + (f", {threads} thread{'s' if threads != 1 else ''}" if threads else "")

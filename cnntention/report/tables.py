@@ -1,0 +1,205 @@
+"""All runs of a study gathered into tables: plain CSV, shares between 0 and 1, one idea a file.
+
+The report is made of this folder alone, so it can be redrawn, or read by a person, without the runs.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cnntention import files, plan, provenance
+from cnntention.config import Run, Study
+
+CELL = ["dataset", "model", "recipe", "key"]
+SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's Grad-CAM grids
+
+
+def write_tables(study: Study, out: Path) -> None:
+    """Write the study's tables, then card.json, which carries their key."""
+    runs = study.runs()
+    table = pd.DataFrame([run_row(study, run) for run in runs])
+    tables = {
+        "runs": table,
+        "accuracy": accuracy(table),
+        "experiments": experiments(study, table),
+        "curves": curves(runs),
+        "classes": classes(study, runs),
+        "cost": cost(study),
+        "published": published(study, table),
+        "datasets": datasets(study),
+    }
+    for name, frame in tables.items():
+        files.write_csv(out / f"{name}.csv", frame)
+    files.write_tensors(out / "explanations.safetensors", explanations(runs))
+    files.write_json(out / "study.json", study.model_dump(mode="json"))
+    written = [f"{name}.csv" for name in tables] + ["explanations.safetensors", "study.json"]
+    files.write_json(
+        out / "card.json",
+        {
+            "study": study.study.name,
+            "key": plan.summary_key(study),
+            "runs": len(runs),
+            "made": provenance.now(),
+            "provenance": provenance.describe(),
+            "sha256": {name: files.sha256(out / name) for name in written},
+        },
+    )
+
+
+def run_row(study: Study, run: Run) -> dict:
+    """One run: what it is, how it scored on the test split, how it was trained and where."""
+    made = files.read_json(f"{run.folder}/run.json")
+    scores = files.read_json(f"{run.folder}/metrics.json")
+    facts = made["provenance"]
+    low, high = scores["top1_interval"]
+    row = {"dataset": run.dataset, "model": run.model, "recipe": run.recipe, "seed": run.seed, "key": run.key}
+    row |= {"test_accuracy": scores["top1"], "test_accuracy_low": low, "test_accuracy_high": high}
+    row |= {name: scores[name] for name in ("top2", "nll", "brier", "ece")} | {"test_images": scores["images"]}
+    row |= {"val_accuracy": made["last"]["val_accuracy"], "train_accuracy": made["last"]["train_accuracy"]}
+    row |= {"best_epoch": made["best"]["epoch"], "best_val_accuracy": made["best"]["val_accuracy"]}
+    row |= {"epochs": made["recipe"]["epochs"], "precision": made["recipe"]["precision"]}
+    row |= {f"gate_{name}": value for name, value in made["gates"].items()}
+    row |= {"parameters": made["parameters"]["total"], "images_per_s": made["images_per_s"]}
+    row |= {"train_seconds": made["train_seconds"], "resumed": len(made["resumed_after_epochs"])}
+    row |= {"hardware": provenance.hardware(facts), "threads": facts["threads"], "device": facts["device"]}
+    row |= {"torch": facts["libraries"]["torch"], "commit": facts["commit"], "finished": made["finished"]}
+    return row | {"folder": run.folder}
+
+
+def accuracy(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a cell (dataset, model, recipe): mean, sample sd, n and range of test accuracy over seeds."""
+    groups = runs.groupby(CELL, sort=False)
+    scores = groups["test_accuracy"]
+    table = pd.DataFrame({"n": scores.size(), "mean": scores.mean(), "sd": scores.std(ddof=1)})
+    table["min"], table["max"] = scores.min(), scores.max()
+    for name in ("nll", "brier", "ece", "top2", "val_accuracy", "train_accuracy", "train_seconds"):
+        table[name] = groups[name].mean()
+    for name in ("seed", "hardware", "threads", "commit"):
+        table["seeds" if name == "seed" else name] = groups[name].agg(distinct)
+    return table.reset_index()
+
+
+def distinct(values: pd.Series) -> str:
+    return "; ".join(str(value) for value in dict.fromkeys(values))
+
+
+def experiments(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a cell of each experiment, with its difference from the baseline's mean where both have runs."""
+    parts = []
+    for name in study.study.experiments:
+        wanted = {run.folder for run in study.runs_of(name)}
+        cells = accuracy(runs[runs["folder"].isin(wanted)])
+        baseline = cells[cells["model"] == study.experiments[name].baseline]
+        base = baseline.set_index(["dataset", "recipe"])["mean"]
+        index = pd.MultiIndex.from_frame(cells[["dataset", "recipe"]])
+        cells["difference"] = cells["mean"] - base.reindex(index).to_numpy()
+        cells.insert(0, "experiment", name)
+        parts.append(cells)
+    columns = ["experiment", *CELL, "n", "mean", "sd", "min", "max", "difference", "seeds", "hardware", "commit"]
+    return pd.concat(parts)[columns]
+
+
+def curves(runs: list[Run]) -> pd.DataFrame:
+    """Every epoch of every run."""
+    parts = []
+    for run in runs:
+        history = pd.read_csv(f"{run.folder}/history.csv")
+        for name in ("seed", "recipe", "model", "dataset"):
+            history.insert(0, name, getattr(run, name))
+        parts.append(history)
+    return pd.concat(parts)
+
+
+def classes(study: Study, runs: list[Run]) -> pd.DataFrame:
+    """Test accuracy of every class in every run."""
+    rows = []
+    names = {d: class_names(study, d) for d in dict.fromkeys(run.dataset for run in runs)}
+    for run in runs:
+        scores = files.read_json(f"{run.folder}/metrics.json")["class_accuracy"]
+        head = {"dataset": run.dataset, "model": run.model, "recipe": run.recipe, "seed": run.seed}
+        pairs = zip(names[run.dataset], scores, strict=True)
+        rows += [head | {"class": name, "test_accuracy": score} for name, score in pairs]
+    return pd.DataFrame(rows)
+
+
+def class_names(study: Study, dataset: str) -> list[str]:
+    return files.read_json(f"{plan.data_folder(study, dataset)}/card.json")["classes"]
+
+
+def cost(study: Study) -> pd.DataFrame:
+    """What each model costs on each dataset's images, as profiled; ratios are to the same dataset's cheapest MACs."""
+    rows = []
+    for (dataset, model), path in plan.profiles(study).items():
+        found = files.read_json(path)
+        row = {"dataset": dataset, "model": model, "parameters": found["parameters"]["total"]}
+        row |= {"attention_parameters": found["parameters"]["attention"], "macs": found["macs"]}
+        row |= {"attention_matrix_bytes": found["attention_matrix_bytes"]}
+        row |= {"latency_ms": found["latency_batch1"]["median_ms"], "latency_iqr_ms": found["latency_batch1"]["iqr_ms"]}
+        row |= {"inference_images_per_s": found["inference"]["images_per_s"]}
+        row |= {"training_images_per_s": found["training_step"]["images_per_s"]}
+        row |= {"training_step_ms": found["training_step"]["median_ms"]}
+        row |= {"training_step_iqr_ms": found["training_step"]["iqr_ms"]}
+        row |= {"training_memory_bytes": found["training_memory"]["bytes"]}
+        row |= {"batch_size": found["settings"]["batch_size"], "image": "x".join(map(str, found["image"]))}
+        row |= {"hardware": provenance.hardware(found["provenance"]), "commit": found["provenance"]["commit"]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def published(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """The original study's test errors, %, beside ours (mean, sd, n of the study's runs with that dataset and model)."""
+    rows = []
+    for entry in study.published:
+        ours = runs[(runs["dataset"] == entry.dataset) & (runs["model"] == entry.model)]
+        errors = 100 * (1 - ours["test_accuracy"])
+        rows.append(entry.model_dump() | {"our_error": errors.mean(), "our_sd": errors.std(ddof=1), "n": len(ours)})
+    columns = ["dataset", "model", "test_error", "epochs", "note", "our_error", "our_sd", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def datasets(study: Study) -> pd.DataFrame:
+    """What was really used: source, hashes, counts."""
+    rows = []
+    for name in dict.fromkeys(run.dataset for run in study.runs()):
+        card = files.read_json(f"{plan.data_folder(study, name)}/card.json")
+        source = study.datasets[name].source
+        hashes = [archive.sha256 for archive in source.archives.values()]
+        places = [archive.urls[0] for archive in source.archives.values()]
+        rows.append(
+            {
+                "dataset": name,
+                "format": source.format,
+                "licence": source.licence,
+                "image": "x".join(str(card["image"][side]) for side in ("channels", "height", "width")),
+                "classes": len(card["classes"]),
+                **{split: card["counts"][split]["images"] for split in ("train", "val", "test")},
+                "key": card["key"],
+                "source": "; ".join(places) or "generated",
+                "source_sha256": "; ".join(hashes),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def explanations(runs: list[Run]) -> dict[str, np.ndarray]:
+    """Images and Grad-CAM maps for the report's grids: of each cell the first seed's run.
+
+    Names: `<dataset>/index`, `<dataset>/images`, `<dataset>/labels`, `<dataset>/showcase` (how many of the first
+    images are the original study's), then `<dataset>/<model>/<recipe>/{seed, predicted, cam.<stage>.<target>}`.
+    """
+    chosen: dict[str, np.ndarray] = {}
+    for run in runs:
+        cell = f"{run.dataset}/{run.model}/{run.recipe}"
+        if f"{cell}/seed" in chosen:
+            continue
+        card = files.read_json(f"{run.folder}/explanations.json")
+        found = files.read_tensors(f"{run.folder}/explanations.safetensors")
+        count = card["showcase"] + SHOWN_IMAGES
+        chosen[f"{run.dataset}/index"] = np.array(card["test_images"][:count])
+        chosen[f"{run.dataset}/showcase"] = np.array([card["showcase"]])
+        for name in ("images", "labels"):
+            chosen[f"{run.dataset}/{name}"] = found.pop(name)[:count]
+        chosen[f"{cell}/seed"] = np.array([run.seed])
+        chosen |= {f"{cell}/{name}": value[:count] for name, value in found.items()}
+    return chosen

@@ -1,0 +1,123 @@
+"""The training loop: `train(model, data, recipe, seed) -> history`. No files, no configuration lookups, no prints."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cnntention.config import Recipe
+from cnntention.data.augment import Batches
+from cnntention.errors import UserError
+from cnntention.training.recipe import lr_factor, make_optimizer
+
+CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
+
+
+@dataclass
+class Hooks:
+    """What a caller may do during training; all optional."""
+
+    resume: Callable[[dict[str, Any]], tuple[int, list[dict]]] = lambda parts: (0, [])
+    """Restores `parts` and gives (epochs done, history)."""
+    on_step: Callable[[int, int, float, float], None] = lambda epoch, seen, loss, accuracy: None
+    """Called every CHECK_EVERY steps with the epoch, its images so far and their mean loss and accuracy."""
+    on_epoch: Callable[[list[dict], dict[str, Any]], None] = field(default=lambda history, parts: None)
+    """Called after every epoch with the history so far and the parts to save."""
+
+
+def train(
+    model: nn.Module, data: dict[str, Batches], recipe: Recipe, seed: int, hooks: Hooks | None = None
+) -> list[dict]:
+    """Train `model` in place; data: {"train", "val"}. Returns one row an epoch.
+
+    A row: epoch (from 1), lr (last step's), train_loss, train_accuracy (of the augmented batches, as they were
+    trained on), val_loss, val_accuracy (shares), seconds (training part), images_per_s. The weights left in `model`
+    are the last epoch's. Raises UserError when the loss is not finite.
+    """
+    hooks = hooks or Hooks()
+    model.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, recipe.optimizer)
+    parts = {"model": model, "optimizer": optimizer}
+    done, history = hooks.resume(parts)
+    for epoch in range(done + 1, recipe.epochs + 1):
+        row = train_epoch(model, data["train"], optimizer, recipe, seed, epoch, hooks)
+        loss, accuracy = score(model, data["val"], recipe.precision)
+        history.append(row | {"val_loss": loss, "val_accuracy": accuracy})
+        hooks.on_epoch(history, parts)
+    return history
+
+
+def train_epoch(
+    model: nn.Module,
+    batches: Batches,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    seed: int,
+    epoch: int,
+    hooks: Hooks,
+) -> dict:
+    """One pass over the train split; returns the training part of the epoch's row."""
+    model.train()
+    start = time.perf_counter()
+    per_epoch = math.ceil(len(batches) / recipe.batch_size)
+    sums = torch.zeros(2, dtype=torch.float64 if batches.device.type != "mps" else torch.float32)
+    sums = sums.to(batches.device)
+    seen = 0
+    for i, (images, labels) in enumerate(batches.shuffled(recipe.batch_size, seed, epoch)):
+        step = (epoch - 1) * per_epoch + i
+        lr = recipe.optimizer.lr * lr_factor(recipe.schedule, step, recipe.epochs * per_epoch, per_epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        with autocast(batches.device, recipe.precision):
+            logits = model(images)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        seen += len(labels)
+        hits = (logits.detach().argmax(1) == labels).sum()
+        sums += torch.stack([loss.detach() * len(labels), hits]).to(sums.dtype)
+        if (i + 1) % CHECK_EVERY == 0 or i + 1 == per_epoch:
+            mean_loss, accuracy = (sums / seen).tolist()
+            if not math.isfinite(mean_loss):
+                raise UserError(
+                    f"the training loss is {mean_loss} at epoch {epoch}, step {i + 1}: the run diverged; "
+                    f"lower optimizer.lr (it is {recipe.optimizer.lr}) or add schedule.warmup_epochs."
+                )
+            hooks.on_step(epoch, seen, mean_loss, accuracy)
+    seconds = time.perf_counter() - start
+    return {
+        "epoch": epoch,
+        "lr": lr,
+        "train_loss": mean_loss,
+        "train_accuracy": accuracy,
+        "seconds": round(seconds, 3),
+        "images_per_s": round(seen / seconds, 1),
+    }
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """bf16 where the recipe asks for it, else nothing."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+@torch.no_grad()
+def logits_of(model: nn.Module, batches: Batches, precision: str = "fp32", batch_size: int = 500) -> Tensor:
+    """(N, classes) float32 logits of the whole split, on the CPU, in evaluation mode."""
+    model.eval()
+    parts = []
+    for images, _ in batches.in_order(batch_size):
+        with autocast(batches.device, precision):
+            parts.append(model(images).float().cpu())
+    return torch.cat(parts)
+
+
+def score(model: nn.Module, batches: Batches, precision: str) -> tuple[float, float]:
+    """(mean cross-entropy, top-1 accuracy) of a split."""
+    logits, labels = logits_of(model, batches, precision), batches.labels.cpu()
+    return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean().item()

@@ -1,0 +1,63 @@
+"""A recipe made concrete: the optimizer with its parameter groups, and the learning rate of every step."""
+
+import math
+
+import torch
+from torch import nn
+
+from cnntention.config import Optimizer, Schedule
+
+
+def is_exempt(name: str, parameter: nn.Parameter, exempt: tuple[str, ...]) -> bool:
+    """Whether weight decay leaves a parameter alone. Norm weights and gates are the vectors that are no biases."""
+    last = name.rsplit(".", 1)[-1]
+    groups = {
+        "gates": last == "gate",
+        "biases": last == "bias",
+        "norms": parameter.ndim == 1 and last == "weight",
+        "attention": name.startswith("att"),
+    }
+    return any(groups[group] for group in exempt)
+
+
+def make_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.Optimizer:
+    """The configured optimizer over the learned parameters, in two groups: decayed and exempt."""
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (spared if is_exempt(name, parameter, config.decay_exempt) else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov)
+    adam = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
+    return adam(groups, lr=config.lr, betas=config.betas)
+
+
+def lr_factor(schedule: Schedule, step: int, steps: int, steps_per_epoch: int) -> float:
+    """The learning rate at `step` (from 0) of `steps`, as a share of its peak.
+
+    A function of the step alone, so that resuming needs no state. multistep counts epochs as torch's MultiStepLR
+    does, onecycle is torch's OneCycleLR with cosine annealing (from 1/25 of the peak, to 1/250,000).
+    """
+    if schedule.name == "onecycle":
+        top = schedule.peak * steps - 1
+        if step <= top:
+            return cosine(1 / 25, 1.0, step / top if top > 0 else 1.0)
+        return cosine(1.0, 1 / 250_000, (step - top) / (steps - 1 - top))
+    warmup = schedule.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return (step + 1) / warmup
+    if schedule.name == "cosine":
+        return cosine(1.0, 0.0, (step - warmup) / (steps - warmup))
+    if schedule.name == "multistep":
+        return schedule.gamma ** sum(step // steps_per_epoch >= m for m in schedule.milestones)
+    return 1.0
+
+
+def cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))

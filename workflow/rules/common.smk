@@ -1,0 +1,101 @@
+"""The study as the other rules see it: the run table, and what each job still needs.
+
+Every input is `ancient`: a file is made again when it is missing, or when its content says that another
+configuration made it (then `needs` adds the marker, the one input that is new), never because of a timestamp.
+"""
+
+import sys
+
+from cnntention import plan
+from cnntention.config import parse_study
+from cnntention.data.archives import raw_path
+from cnntention.errors import UserError
+
+try:
+    STUDY = parse_study(config)
+    if STUDY.plugins:
+        from cnntention.models.registry import check
+
+        check(STUDY)
+except UserError as error:
+    sys.exit(str(error))
+
+CONFIG = plan.freeze(STUDY)
+PLAN = plan.Plan(STUDY)
+REPORT = f"results/{STUDY.study.name}/report"
+
+
+wildcard_constraints:
+    dataset="[a-z0-9][a-z0-9_-]*",
+    model="[a-z0-9][a-z0-9_-]*",
+    recipe="[a-z0-9][a-z0-9_-]*",
+    key="[0-9a-f]{10}",
+    seed="[0-9]+",
+    study="[a-z0-9][a-z0-9_-]*",
+
+
+def needs(wanted, outputs, stale=False):
+    """Input files of a job that would leave `outputs`."""
+    forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
+    files, newer = PLAN.needs(wanted, outputs, stale, forced=bool(forced))
+    return ancient(files) + newer
+
+
+def run_of(wildcards):
+    """The folder of a run."""
+    return "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}".format(**wildcards)
+
+
+def get_archives(wildcards):
+    """Source files of a dataset; none if it is generated."""
+    archives = STUDY.datasets[wildcards.dataset].source.archives.values()
+    prepared = f"data/{wildcards.dataset}-{wildcards.key}/card.json"
+    return needs([raw_path(wildcards.dataset, archive) for archive in archives], [prepared])
+
+
+def splits(dataset, *names):
+    """The prepared splits of a dataset, and its card."""
+    folder = plan.data_folder(STUDY, dataset)
+    return [f"{folder}/card.json", *(f"{folder}/{name}.safetensors" for name in names)]
+
+
+def get_training_data(wildcards):
+    """What a run is trained on: not the test split."""
+    done = [f"{run_of(wildcards)}/{name}" for name in plan.RUN_FILES]
+    return needs(splits(wildcards.dataset, "train", "val"), done)
+
+
+def get_run_and_test(wildcards, kind, made):
+    folder = run_of(wildcards)
+    wanted = [f"{folder}/{name}" for name in ("run.json", "model.safetensors")]
+    wanted += splits(wildcards.dataset, "test")
+    return needs(wanted, [f"{folder}/{name}" for name in made], PLAN.stale(folder, kind))
+
+
+def get_evaluation_inputs(wildcards):
+    """A finished run and the test split."""
+    return get_run_and_test(wildcards, "evaluation", plan.EVALUATION_FILES)
+
+
+def get_explanation_inputs(wildcards):
+    """A finished run and the test split."""
+    return get_run_and_test(wildcards, "explanation", plan.EXPLANATION_FILES)
+
+
+def get_profile_inputs(wildcards):
+    """The dataset's card, for the images' size."""
+    made = "results/profiles/{dataset}/{model}-{key}.json".format(**wildcards)
+    return needs(splits(wildcards.dataset), [made])
+
+
+def get_all_results(wildcards):
+    """Everything that the study's tables and figures are made of."""
+    folder = f"results/{wildcards.study}/tables"
+    return needs(plan.summary_inputs(STUDY), [f"{folder}/card.json"], PLAN.stale(folder, "tables"))
+
+
+def get_tables(wildcards):
+    """The study's tables: the report is made of nothing else."""
+    folder = f"results/{wildcards.study}/report"
+    made = [f"{folder}/{name}" for name in ("card.json", "index.html")]
+    return needs([f"results/{wildcards.study}/tables/card.json"], made, PLAN.stale(folder, "report"))
