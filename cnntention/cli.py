@@ -5,7 +5,6 @@ passes its resolved configuration as one file.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -35,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
         sub = steps.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(step=function)
         if name != "schema":
-            sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
+            sub.add_argument(
+                "--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order"
+            )
         for option in options:
             sub.add_argument(f"--{option}", **OPTIONS[option])
 
@@ -91,7 +92,9 @@ def fetch(args: argparse.Namespace) -> None:
             archives.fetch(archive, Path(args.out), args.dataset, field=field)
             return
     known = [archives.raw_path(args.dataset, a) for a in dataset.source.archives.values()]
-    raise UserError(f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}.")
+    raise UserError(
+        f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}."
+    )
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -101,7 +104,7 @@ def prepare(args: argparse.Namespace) -> None:
     dataset = the_dataset(load(args.config), args.dataset)
     raw = {f: Path(archives.raw_path(args.dataset, a)) for f, a in dataset.source.archives.items()}
     card = datasets.prepare(args.dataset, dataset, raw, Path(args.out))
-    print(f"{args.out}: {json.dumps(card['counts'])}")
+    print(f"{args.out}: {', '.join(f'{count} {split}' for split, count in card['images'].items())} images")
 
 
 def train(args: argparse.Namespace) -> None:
@@ -142,7 +145,7 @@ def profile(args: argparse.Namespace) -> None:
     shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
     where = device.choose(args.device)
     device.prepare_torch(study.profiling.threads, where)
-    result = profiling.profile(study.models[args.model], shape, len(card["classes"]), study.profiling, where)
+    result = profiling.profile(study.models[args.model], shape, card["classes"], study.profiling, where)
     facts = provenance.describe(where, study.profiling.threads)
     settings = study.profiling.model_dump(mode="json")
     head = {"dataset": args.dataset, "model": args.model, "image": list(shape), "settings": settings}
@@ -167,4 +170,6 @@ def schema(args: argparse.Namespace) -> None:
     """Write the JSON schema of config.yaml, for editors."""
     from cnntention.files import write_json
 
-    write_json(args.out, {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema())
+    write_json(
+        args.out, {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema()
+    )

@@ -48,7 +48,11 @@ def find_run(study: Study, folder: str) -> Run:
     """The run whose folder this is; raises UserError if the configuration means another one by that name."""
     parts = Path(folder).parts[-4:]
     try:
-        dataset, model, (recipe, key), seed = *parts[:2], parts[2].rsplit("-", 1), int(parts[3].removeprefix("seed"))
+        dataset, model, (recipe, key), seed = (
+            *parts[:2],
+            parts[2].rsplit("-", 1),
+            int(parts[3].removeprefix("seed")),
+        )
         run = study.run(dataset, model, recipe, seed)
     except (ValueError, KeyError):
         raise UserError(

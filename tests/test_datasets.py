@@ -1,4 +1,4 @@
-"""Preparing datasets: from archives built here byte by byte to splits and cards; and all ways to be broken."""
+"""Preparing datasets: from archives built here byte by byte to splits and cards, and what breaks them."""
 
 import gzip
 import hashlib

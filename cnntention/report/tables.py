@@ -55,7 +55,9 @@ def run_row(study: Study, run: Run) -> dict:
     low, high = scores["top1_interval"]
     row = {"dataset": run.dataset, "model": run.model, "recipe": run.recipe, "seed": run.seed, "key": run.key}
     row |= {"test_accuracy": scores["top1"], "test_accuracy_low": low, "test_accuracy_high": high}
-    row |= {name: scores[name] for name in ("top2", "nll", "brier", "ece")} | {"test_images": scores["images"]}
+    row |= {name: scores[name] for name in ("top2", "nll", "brier", "ece")} | {
+        "test_images": scores["images"]
+    }
     row |= {"val_accuracy": made["last"]["val_accuracy"], "train_accuracy": made["last"]["train_accuracy"]}
     row |= {"best_epoch": made["best"]["epoch"], "best_val_accuracy": made["best"]["val_accuracy"]}
     row |= {"epochs": made["recipe"]["epochs"], "precision": made["recipe"]["precision"]}
@@ -96,7 +98,19 @@ def experiments(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         cells["difference"] = cells["mean"] - base.reindex(index).to_numpy()
         cells.insert(0, "experiment", name)
         parts.append(cells)
-    columns = ["experiment", *CELL, "n", "mean", "sd", "min", "max", "difference", "seeds", "hardware", "commit"]
+    columns = [
+        "experiment",
+        *CELL,
+        "n",
+        "mean",
+        "sd",
+        "min",
+        "max",
+        "difference",
+        "seeds",
+        "hardware",
+        "commit",
+    ]
     return pd.concat(parts)[columns]
 
 
@@ -124,7 +138,8 @@ def classes(study: Study, runs: list[Run]) -> pd.DataFrame:
 
 
 def class_names(study: Study, dataset: str) -> list[str]:
-    return files.read_json(f"{plan.data_folder(study, dataset)}/card.json")["classes"]
+    card = files.read_json(f"{plan.data_folder(study, dataset)}/card.json")
+    return card["class_names"] or [str(i) for i in range(card["classes"])]
 
 
 def cost(study: Study) -> pd.DataFrame:
@@ -135,7 +150,10 @@ def cost(study: Study) -> pd.DataFrame:
         row = {"dataset": dataset, "model": model, "parameters": found["parameters"]["total"]}
         row |= {"attention_parameters": found["parameters"]["attention"], "macs": found["macs"]}
         row |= {"attention_matrix_bytes": found["attention_matrix_bytes"]}
-        row |= {"latency_ms": found["latency_batch1"]["median_ms"], "latency_iqr_ms": found["latency_batch1"]["iqr_ms"]}
+        row |= {
+            "latency_ms": found["latency_batch1"]["median_ms"],
+            "latency_iqr_ms": found["latency_batch1"]["iqr_ms"],
+        }
         row |= {"inference_images_per_s": found["inference"]["images_per_s"]}
         row |= {"training_images_per_s": found["training_step"]["images_per_s"]}
         row |= {"training_step_ms": found["training_step"]["median_ms"]}
@@ -153,7 +171,9 @@ def published(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     for entry in study.published:
         ours = runs[(runs["dataset"] == entry.dataset) & (runs["model"] == entry.model)]
         errors = 100 * (1 - ours["test_accuracy"])
-        rows.append(entry.model_dump() | {"our_error": errors.mean(), "our_sd": errors.std(ddof=1), "n": len(ours)})
+        rows.append(
+            entry.model_dump() | {"our_error": errors.mean(), "our_sd": errors.std(ddof=1), "n": len(ours)}
+        )
     columns = ["dataset", "model", "test_error", "epochs", "note", "our_error", "our_sd", "n"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -172,8 +192,8 @@ def datasets(study: Study) -> pd.DataFrame:
                 "format": source.format,
                 "licence": source.licence,
                 "image": "x".join(str(card["image"][side]) for side in ("channels", "height", "width")),
-                "classes": len(card["classes"]),
-                **{split: card["counts"][split]["images"] for split in ("train", "val", "test")},
+                "classes": card["classes"],
+                **card["images"],
                 "key": card["key"],
                 "source": "; ".join(places) or "generated",
                 "source_sha256": "; ".join(hashes),

@@ -29,7 +29,7 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
     card = read_card(source)
     recipe, dataset = study.recipes[run.recipe], study.datasets[run.dataset]
     data = {split: load_batches(source, dataset, split, where) for split in ("train", "val")}
-    model = build(study.models[run.model], card["image"]["channels"], len(card["classes"]), run.seed).to(where)
+    model = build(study.models[run.model], card["image"]["channels"], card["classes"], run.seed).to(where)
     state = State(state_file, f"{run.key}/seed{run.seed}")
     folder = Path(run.folder)
     resumed: list[int] = []
@@ -71,8 +71,11 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
             "version": versions.TRAINING,
             "parameters": parameter_counts(model),
             "weights_sha256": weights,
-            "data_sha256": {split: card["sha256"][f"{split}.safetensors"] for split in ("train", "val")},
-            "last": {k: history[-1][k] for k in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")},
+            "data_sha256": {split: card["files"][f"{split}.safetensors"] for split in ("train", "val")},
+            "last": {
+                k: history[-1][k]
+                for k in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+            },
             "best": {"epoch": best["epoch"], "val_accuracy": best["val_accuracy"]},
             "gates": gates,
             "images_per_s": round(sum(r["images_per_s"] for r in history) / len(history), 1),
@@ -103,7 +106,9 @@ class Progress:
             return
         if self.bar is None:
             total = self.epochs * self.images
-            self.bar = tqdm(total=total, initial=(epoch - 1) * self.images, unit="img", desc=self.run.name, leave=True)
+            self.bar = tqdm(
+                total=total, initial=(epoch - 1) * self.images, unit="img", desc=self.run.name, leave=True
+            )
         self.bar.n = (epoch - 1) * self.images + seen
         self.bar.set_postfix(epoch=f"{epoch}/{self.epochs}", loss=f"{loss:.3f}", accuracy=f"{accuracy:.1%}")
 
