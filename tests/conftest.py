@@ -1,0 +1,58 @@
+"""Shared by the tests: small studies, and the commands of the environment that runs them."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+# One thread each: pytest-xdist runs a worker a core.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """The environment of a command run as a user would: this interpreter's programs first, nothing of pytest's."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SNAKEMAKE", "DVC"))}
+    return clean | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def small() -> dict:
+    """The mapping of a study that trains in a second: two models, one generated dataset."""
+    return {
+        "study": {"name": "small", "question": "Does it run?", "experiments": ["first"]},
+        "datasets": {
+            "cues": {
+                "source": {"format": "cuematch", "track": "local"},
+                "train_images": 192,
+                "validation_images": 64,
+                "test_images": 96,
+            }
+        },
+        "models": {
+            "tiny": {"depth": 8, "width": 4},
+            "looking": {"depth": 8, "width": 4, "attention": {"stage3": {"kind": "self-attention"}}},
+        },
+        "recipes": {
+            "brief": {
+                "epochs": 2,
+                "batch_size": 64,
+                "optimizer": {"name": "sgd", "lr": 0.02},
+                "schedule": {"name": "cosine"},
+            }
+        },
+        "experiments": {
+            "first": {
+                "question": "Does it run?",
+                "baseline": "tiny",
+                "grid": {"datasets": "cues", "models": ["tiny", "looking"], "recipes": "brief", "seeds": 1},
+            }
+        },
+        "explanation": {"images": 4},
+        "profiling": {"batch_size": 8, "min_seconds": 0.02},
+    }

@@ -1,0 +1,262 @@
+"""The configuration: strict, typed, and in step with its schema and its registry."""
+
+import copy
+import json
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from cnntention import versions
+from cnntention.config import ATTENTION_OPTIONS, Study, load, merge, parse_study
+from cnntention.errors import UserError
+from cnntention.models.attention import KINDS
+from cnntention.models.registry import check, options_of
+
+FULL = [ROOT / "config.yaml"]
+STUDIES = sorted((ROOT / "workflow/studies").glob("*.yaml"))
+
+
+def changed(mapping: dict, path: str, value) -> dict:
+    result = copy.deepcopy(mapping)
+    node = result
+    *parents, last = path.split("/")
+    for part in parents:
+        node = node[part]
+    node[last] = value
+    return result
+
+
+@pytest.mark.parametrize("overlay", [None, *STUDIES], ids=lambda p: p.stem if p else "full")
+def test_the_studies_that_we_ship_are_valid(overlay):
+    study = load(FULL + ([overlay] if overlay else []))
+    assert study.runs()
+    assert study.study.name == (overlay.stem if overlay else "cnntention")
+
+
+def test_the_full_study_is_four_models_on_two_datasets_with_ten_seeds():
+    runs = load(FULL).runs()
+    assert len(runs) == 80
+    assert {run.recipe for run in runs} == {"equal"}
+
+
+def test_the_schema_for_editors_is_in_step():
+    schema = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
+    schema.pop("$schema")
+    assert schema == Study.model_json_schema(), "run: python -m cnntention schema --out workflow/schemas/config.schema.json"
+
+
+def test_every_key_has_a_description():
+    def walk(name, definition):
+        for key, value in definition.get("properties", {}).items():
+            assert value.get("description"), f"{name}.{key} has no description"
+
+    schema = Study.model_json_schema()
+    walk("Study", schema)
+    for name, definition in schema["$defs"].items():
+        if name != "PluginOptions":
+            walk(name, definition)
+
+
+def test_options_and_registry_agree():
+    assert set(ATTENTION_OPTIONS) == set(KINDS)
+    for kind, options in ATTENTION_OPTIONS.items():
+        assert set(options.model_fields) - {"kind"} == options_of(KINDS[kind])
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("mdoels", {}, ["mdoels", "'models'"]),
+        ("recipes/brief/epocs", 3, ["recipes.brief", "'epocs'", "'epochs'"]),
+        ("recipes/brief/optimizer/momentun", 0.9, ["recipes.brief.optimizer", "'momentun'", "'momentum'"]),
+        ("recipes/brief/optimizer/name", "sdg", ["recipes.brief.optimizer.name", "'sgd'", "'sdg'"]),
+        ("recipes/brief/optimizer/lr", -1, ["recipes.brief.optimizer.lr", "greater than 0", "-1"]),
+        ("recipes/brief/schedule/milestones", [3], ["recipes.brief.schedule", "multistep"]),
+        ("experiments/first/grid/recipes", "breif", ["experiments.first.grid.recipes", "'breif'", "'brief'"]),
+        ("experiments/first/grid/models", ["tiny", "lookin"], ["experiments.first.grid.models", "'lookin'", "'looking'"]),
+        ("experiments/first/grid/datasets", "cue", ["experiments.first.grid.datasets", "'cue'", "'cues'"]),
+        ("experiments/first/grid/seeds", 0, ["experiments.first.grid", "seeds"]),
+        ("experiments/first/baseline", "tinny", ["experiments.first.baseline", "'tinny'", "'tiny'"]),
+        ("study/experiments", ["frist"], ["study.experiments", "'frist'", "'first'"]),
+        ("study/name", "My Study", ["study.name", "My Study"]),
+        ("models/looking/attention/stage3/kind", "slef-attention", ["models.looking", "slef-attention", "'self-attention'"]),
+        ("models/looking/attention/stage3/haeds", 2, ["models.looking.attention.stage3", "'haeds'"]),
+        ("models/looking/attention/stage4", {"kind": "cbam"}, ["models.looking.attention", "'stage4'"]),
+        ("models/looking/attention/stage3", {"kind": "multi-head", "heads": 3}, ["heads 3", "16 channels"]),
+        ("models/looking/attention/stage3", {"kind": "cbam", "reduction": 32}, ["reduction 32", "16 // 32 = 0", "16 or less"]),
+        ("models/tiny/depth", 21, ["models.tiny", "depth 21", "6n + 2"]),
+        ("datasets/cues/source/format", "cuemach", ["datasets.cues.source.format", "'cuemach'", "'cuematch'"]),
+        ("datasets/cues/source/track", "locl", ["datasets.cues.source.track", "'local'"]),
+        ("datasets/cues/train_images", None, ["datasets.cues", "train_images"]),
+        ("explanation/showcase", {"cuse": [1]}, ["explanation.showcase", "'cuse'", "'cues'"]),
+        ("recipes/brief", {"epochs": 1}, ["recipes.brief.optimizer", "missing"]),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_key_the_value_and_what_would_do(small, path, value, words):
+    with pytest.raises(UserError) as error:
+        parse_study(changed(small, path, value))
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def test_the_example_is_itself_valid(small):
+    assert [run.name for run in parse_study(small).runs()] == ["cues/tiny/brief/seed0", "cues/looking/brief/seed0"]
+
+
+def test_a_study_is_frozen(small):
+    study = parse_study(small)
+    with pytest.raises(ValueError, match="frozen"):
+        study.recipes["brief"].epochs = 3
+
+
+# --- identity ---------------------------------------------------------------------------------------------------
+
+
+def keys(mapping: dict) -> dict[str, str]:
+    return {run.name: run.key for run in parse_study(mapping).runs()}
+
+
+def test_reordering_keys_changes_no_identity(small):
+    def reverse(value):
+        return {k: reverse(value[k]) for k in reversed(value)} if isinstance(value, dict) else value
+
+    assert keys(reverse(small)) == keys(small)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "models"),
+    [
+        ("recipes/brief/epochs", 3, {"tiny", "looking"}),
+        ("models/looking/attention/stage3/gate_init", 0.1, {"looking"}),
+        ("models/tiny/width", 8, {"tiny"}),
+        ("datasets/cues/source/noise", 0.2, {"tiny", "looking"}),
+        ("datasets/cues/augment", {"flip": True}, {"tiny", "looking"}),
+        ("datasets/cues/split_seed", 1, {"tiny", "looking"}),
+        ("explanation/images", 8, set()),
+        ("experiments/first/question", "Why?", set()),
+        ("profiling/threads", 2, set()),
+    ],
+)
+def test_a_change_renames_exactly_the_runs_that_it_changes(small, path, value, models):
+    old, new = keys(small), keys(changed(small, path, value))
+    assert {name.split("/")[1] for name in old if old[name] != new[name]} == models
+
+
+def test_spelling_out_a_default_changes_no_identity(small):
+    assert keys(changed(small, "models/looking/attention/stage3/residual", "gated")) == keys(small)
+    assert keys(changed(small, "recipes/brief/precision", "fp32")) == keys(small)
+
+
+def test_where_an_archive_lies_is_not_its_identity_but_its_hash_is(small):
+    def with_source(urls, sha256):
+        archive = {"urls": urls, "sha256": sha256}
+        return changed(small, "datasets/cues", {"source": {"format": "npz", "archive": archive}, "validation_images": 5})
+
+    here, there = with_source("a.npz", "0" * 64), with_source(["https://example.org/a.npz", "b.npz"], "0" * 64)
+    assert keys(here) == keys(there)
+    assert keys(here) != keys(with_source("a.npz", "1" * 64))
+
+
+def test_raising_the_version_of_training_renames_every_run(small, monkeypatch):
+    old = keys(small)
+    monkeypatch.setattr(versions, "TRAINING", versions.TRAINING + 1)
+    assert not set(old.values()) & set(keys(small).values())
+
+
+def test_experiments_share_runs(small):
+    second = small["experiments"]["first"] | {"grid": small["experiments"]["first"]["grid"] | {"seeds": [0, 5]}}
+    small["experiments"]["second"] = second
+    small["study"]["experiments"] = ["first", "second"]
+    runs = parse_study(small).runs()
+    assert len(runs) == len(set(runs)) == 4
+
+
+def test_overlays_merge_mappings_and_replace_the_rest():
+    assert merge({"a": {"b": 1, "c": [1, 2]}}, {"a": {"c": [3]}}) == {"a": {"b": 1, "c": [3]}}
+
+
+def test_files_that_are_no_study(tmp_path):
+    with pytest.raises(UserError, match=r"missing\.yaml: cannot be read"):
+        load([tmp_path / "missing.yaml"])
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    with pytest.raises(UserError, match="is not YAML"):
+        load([tmp_path / "broken.yaml"])
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(UserError, match="holds no keys"):
+        load([tmp_path / "list.yaml"])
+
+
+# --- plugins ----------------------------------------------------------------------------------------------------
+
+PLUGIN = '''
+from torch import nn
+from cnntention.models.attention import Attention, register
+
+@register("{kind}")
+class Squeeze(Attention):
+    def __init__(self, channels, ratio=4, **residual):
+        super().__init__(**residual)
+        self.fc = nn.Linear(channels, channels)
+
+    def attend(self, x):
+        return x * self.fc(x.mean((2, 3))).sigmoid()[..., None, None]
+'''
+
+
+@pytest.fixture
+def plugged(small, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(PLUGIN.format(kind="squeeze"))
+    small["plugins"] = [str(path)]
+    small["models"]["looking"]["attention"]["stage3"] = {"kind": "squeeze", "ratio": 2, "residual": "plain"}
+    yield small, path
+    KINDS.pop("squeeze", None)
+
+
+def test_a_module_of_your_own_is_one_registered_class(plugged):
+    import torch
+
+    from cnntention.models.registry import build
+
+    study = parse_study(plugged[0])
+    check(study)
+    net = build(study.models["looking"], 3, 10)
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert type(net.att3).__name__ == "Squeeze"
+
+
+def test_editing_a_plugin_renames_the_runs_of_its_models_only(plugged):
+    mapping, path = plugged
+    old = keys(mapping)
+    path.write_text(path.read_text() + "\n# changed\n")
+    new = keys(mapping)
+    assert {name.split("/")[1] for name in old if old[name] != new[name]} == {"looking"}
+
+
+def test_a_plugin_option_or_kind_that_is_not_known(plugged):
+    mapping, path = plugged
+    with pytest.raises(UserError, match=r"looking\.attention\.stage3: unknown key 'ratoi'; did you mean 'ratio'"):
+        check(parse_study(changed(mapping, "models/looking/attention/stage3", {"kind": "squeeze", "ratoi": 2})))
+    with pytest.raises(UserError, match="unknown attention kind 'squeze'; did you mean 'squeeze'"):
+        check(parse_study(changed(mapping, "models/looking/attention/stage3", {"kind": "squeze"})))
+    path.write_text("import nothing_of_that_name")
+    with pytest.raises(UserError, match=r"mine\.py cannot be imported \(ModuleNotFoundError"):
+        check(parse_study(mapping))
+    with pytest.raises(UserError, match="cannot read 'gone.py'"):
+        check(parse_study(changed(mapping, "plugins", ["gone.py"])))
+
+
+def test_config_knows_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, cnntention.config, cnntention.plan, cnntention.data.archives; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_yaml_is_read_as_the_workflow_reads_it():
+    assert parse_study(yaml.safe_load(FULL[0].read_text())) == load(FULL)
