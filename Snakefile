@@ -17,13 +17,14 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/explain.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/targets.smk"
 
 
 rule all:
+    default_target: True
     """The report of the study."""
     input:
         f"results/{STUDY.study.name}/report/index.html",
-    default_target: True
 
 
 onstart:

@@ -8,7 +8,7 @@ import yaml
 from conftest import ROOT
 
 from cnntention import versions
-from cnntention.config import ATTENTION_OPTIONS, Study, load, merge, parse_study
+from cnntention.config import ATTENTION_OPTIONS, Strict, Study, load, merge, parse_study
 from cnntention.errors import UserError
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import check, options_of
@@ -46,16 +46,14 @@ def test_the_schema_for_editors_is_in_step():
     assert schema == Study.model_json_schema(), "run: python -m cnntention schema --out workflow/schemas/config.schema.json"
 
 
-def test_every_key_has_a_description():
-    def walk(name, definition):
-        for key, value in definition.get("properties", {}).items():
-            assert value.get("description"), f"{name}.{key} has no description"
+def all_parts(cls=Strict):
+    return {part for child in cls.__subclasses__() for part in {child, *all_parts(child)}}
 
-    schema = Study.model_json_schema()
-    walk("Study", schema)
-    for name, definition in schema["$defs"].items():
-        if name != "PluginOptions":
-            walk(name, definition)
+
+@pytest.mark.parametrize("part", sorted(all_parts(), key=lambda part: part.__name__), ids=lambda part: part.__name__)
+def test_every_key_has_a_description(part):
+    for key, field in part.model_fields.items():
+        assert field.description, f"{part.__name__}.{key} has no description"
 
 
 def test_options_and_registry_agree():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cnntention.config import STAGES, Model, Study, nearest
 from cnntention.errors import UserError
-from cnntention.models.attention import KINDS
+from cnntention.models.attention import KINDS, Attention
 from cnntention.models.resnet import ResNet
 from cnntention.seeding import seeded
 
@@ -50,16 +50,11 @@ def check(study: Study) -> None:
 
 
 def options_of(cls: type[nn.Module]) -> set[str]:
-    """Keywords of a module's constructor, and of its bases' where it passes keywords on."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        if base is nn.Module or "__init__" not in vars(base):
-            continue
-        parameters = inspect.signature(base.__init__).parameters.values()
-        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return names - {"self", "channels"}
+    """Keywords of a module's constructor; where it passes keywords on, those of `Attention`, the base, too."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        parameters += inspect.signature(Attention.__init__).parameters.values()
+    return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self", "channels"}
 
 
 def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet:

@@ -143,7 +143,7 @@ def class_names(study: Study, dataset: str) -> list[str]:
 
 
 def cost(study: Study) -> pd.DataFrame:
-    """What each model costs on each dataset's images, as profiled; ratios are to the same dataset's cheapest MACs."""
+    """What each model costs on each dataset's images, as profiled; macs_ratio: to the first model without attention."""
     rows = []
     for (dataset, model), path in plan.profiles(study).items():
         found = files.read_json(path)
@@ -162,19 +162,25 @@ def cost(study: Study) -> pd.DataFrame:
         row |= {"batch_size": found["settings"]["batch_size"], "image": "x".join(map(str, found["image"]))}
         row |= {"hardware": provenance.hardware(found["provenance"]), "commit": found["provenance"]["commit"]}
         rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    plain = table[[not study.models[model].modules for model in table["model"]]]
+    base = plain.groupby("dataset")["macs"].first()
+    table.insert(table.columns.get_loc("macs") + 1, "macs_ratio", table["macs"] / table["dataset"].map(base))
+    return table
 
 
 def published(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """The original study's test errors, %, beside ours (mean, sd, n of the study's runs with that dataset and model)."""
+    """The original study's test errors, %, beside ours: a row for each recipe that this study trained the model by."""
     rows = []
     for entry in study.published:
         ours = runs[(runs["dataset"] == entry.dataset) & (runs["model"] == entry.model)]
-        errors = 100 * (1 - ours["test_accuracy"])
-        rows.append(
-            entry.model_dump() | {"our_error": errors.mean(), "our_sd": errors.std(ddof=1), "n": len(ours)}
-        )
-    columns = ["dataset", "model", "test_error", "epochs", "note", "our_error", "our_sd", "n"]
+        for recipe, part in ours.groupby("recipe", sort=False) if len(ours) else [(None, ours)]:
+            errors = 100 * (1 - part["test_accuracy"])
+            row = {"our_recipe": recipe, "our_epochs": part["epochs"].iloc[0] if recipe else None}
+            row |= {"our_error": errors.mean(), "our_sd": errors.std(ddof=1), "n": len(part)}
+            rows.append(entry.model_dump() | row)
+    columns = ["dataset", "model", "test_error", "epochs", "note"]
+    columns += ["our_recipe", "our_epochs", "our_error", "our_sd", "n"]
     return pd.DataFrame(rows, columns=columns)
 
 

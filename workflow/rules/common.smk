@@ -22,7 +22,8 @@ except UserError as error:
 
 CONFIG = plan.freeze(STUDY)
 PLAN = plan.Plan(STUDY)
-REPORT = f"results/{STUDY.study.name}/report"
+RUNS = STUDY.runs()
+DATASETS = list(dict.fromkeys(run.dataset for run in RUNS))
 
 
 wildcard_constraints:

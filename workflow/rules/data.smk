@@ -13,9 +13,11 @@ rule fetch:
         "logs/fetch/{dataset}/{file}.log",
     benchmark:
         "logs/fetch/{dataset}/{file}.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
     params:
         config=CONFIG,
-    localrule: True
     shell:
         r"""
         exec &> >(tee {log:q})
@@ -39,6 +41,8 @@ rule prepare:
         "logs/prepare/{dataset}-{key}.log",
     benchmark:
         "logs/prepare/{dataset}-{key}.tsv"
+    conda:
+        "../../environment.yml"
     params:
         config=CONFIG,
     shell:

@@ -16,12 +16,14 @@ rule evaluate:
         "logs/evaluate/{dataset}/{model}/{recipe}-{key}/seed{seed}.log",
     benchmark:
         "logs/evaluate/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
-    params:
-        config=CONFIG,
-        run=run_of,
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=1,
+    params:
+        config=CONFIG,
+        run=run_of,
     shell:
         r"""
         exec &> >(tee {log:q})
@@ -42,11 +44,13 @@ rule profile:
         "logs/profile/{dataset}/{model}-{key}.log",
     benchmark:
         "logs/profile/{dataset}/{model}-{key}.tsv"
-    params:
-        config=CONFIG,
+    conda:
+        "../../environment.yml"
     threads: STUDY.profiling.threads
     resources:
         gpu=1,
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})

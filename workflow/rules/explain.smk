@@ -15,12 +15,14 @@ rule explain:
         "logs/explain/{dataset}/{model}/{recipe}-{key}/seed{seed}.log",
     benchmark:
         "logs/explain/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
-    params:
-        config=CONFIG,
-        run=run_of,
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=1,
+    params:
+        config=CONFIG,
+        run=run_of,
     shell:
         r"""
         exec &> >(tee {log:q})

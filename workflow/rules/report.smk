@@ -18,6 +18,8 @@ rule summarise:
         "logs/summarise/{study}.tsv"
     params:
         config=CONFIG,
+    conda:
+        "../../environment.yml"
     localrule: True
     shell:
         r"""
@@ -41,6 +43,8 @@ rule report:
         "logs/report/{study}.tsv"
     params:
         config=CONFIG,
+    conda:
+        "../../environment.yml"
     localrule: True
     shell:
         r"""

@@ -17,12 +17,14 @@ rule train:
         "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/train.log",
     benchmark:
         "logs/train/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
-    params:
-        config=CONFIG,
-        run=run_of,
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         gpu=1,
+    params:
+        config=CONFIG,
+        run=run_of,
     shell:
         r"""
         exec &> >(tee {log:q})
