@@ -20,9 +20,9 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/targets.smk"
 
 
+# The report of the study.
 rule all:
     default_target: True
-    """The report of the study."""
     input:
         f"results/{STUDY.study.name}/report/index.html",
 

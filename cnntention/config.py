@@ -529,6 +529,8 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def names_exist(self) -> "Study":
+        if "raw" in self.datasets:
+            raise ValueError("datasets.raw: data/raw/ holds the archives; use another name")
         for name in self.study.experiments:
             require(name, self.experiments, "study.experiments", "experiment")
         for name, experiment in self.experiments.items():

@@ -6,6 +6,7 @@ it; a file with another key counts as missing. Timestamps decide nothing. Knows 
 
 import json
 import shutil
+import time
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,7 @@ def freeze(study: Study) -> str:
 
 
 def data_folder(study: Study, dataset: str) -> str:
-    return f"data/{dataset}-{study.data_key(dataset)}"
+    return f"data/{dataset}/{study.data_key(dataset)}"
 
 
 def profile_path(study: Study, dataset: str, model: str) -> str:
@@ -98,10 +99,20 @@ def summary_inputs(study: Study) -> list[str]:
     return of_runs + cards + list(profiles(study).values())
 
 
-def summary_key(study: Study) -> str:
-    """Of the study's tables and report: its configuration and the content of all they are made of."""
-    content = [sha256(path) for path in summary_inputs(study)]
-    return digest([study.model_dump(mode="json"), content, versions.SUMMARY])
+def summary_content(study: Study) -> dict[str, str]:
+    """Path -> SHA-256 of what the tables are made of, as far as it is there."""
+    return {path: sha256(path) for path in summary_inputs(study) if Path(path).exists()}
+
+
+def summary_settings(study: Study) -> str:
+    """The part of the tables' key that is known before anything has run."""
+    steps = [versions.EVALUATION, versions.EXPLANATION, versions.SUMMARY]
+    return digest([study.model_dump(mode="json"), study.plugin_hashes, steps, summary_inputs(study)])
+
+
+def summary_key(settings: str, content: dict[str, str]) -> str:
+    """Of the study's tables: its configuration and the content of all they are made of."""
+    return digest([settings, content])
 
 
 def report_key(study: Study, summary: str) -> str:
@@ -143,35 +154,23 @@ class Plan:
         return made.get("key") != key_of(self.study, find_run(self.study, folder), run["weights_sha256"])
 
     def _stale_tables(self, folder: str) -> bool:
-        made = read_key(f"{folder}/card.json")
+        path = Path(folder, "card.json")
+        made = read_key(path)
         if made is None:
-            return Path(folder, "card.json").exists()
-        if not all(map(exists, summary_inputs(self.study))):
-            return False
-        return made.get("key") != summary_key(self.study)
+            return path.exists()
+        if made.get("settings") != summary_settings(self.study):
+            return True
+        # what is not there (not pulled, say) cannot have changed
+        return any(made["inputs"].get(name) != found for name, found in summary_content(self.study).items())
 
     def _stale_report(self, folder: str) -> bool:
-        made, tables = read_key(f"{folder}/card.json"), read_key(f"{Path(folder).parent}/tables/card.json")
-        if made is None or tables is None:
-            return made is None and Path(folder, "card.json").exists()
-        return made.get("key") != report_key(self.study, tables["key"])
-
-    @staticmethod
-    def needs(
-        wanted: Iterable[str], outputs: Iterable[str], stale: bool = False, forced: bool = False
-    ) -> tuple[list[str], list[str]]:
-        """(what a job needs, whatever its age; what makes it run again).
-
-        All it wants; or, once its outputs are there, what is still there of it. Without this, one missing input
-        (data not pulled, say) would make every finished job that once used it run again as soon as a single new job
-        needs that input.
-        """
-        wanted = list(wanted)
-        if stale:
-            return wanted, [marker()]
-        if not forced and all(map(exists, outputs)):
-            return [path for path in wanted if exists(path)], []
-        return wanted, []
+        path, of_tables = Path(folder, "card.json"), f"{Path(folder).parent}/tables"
+        made, tables = read_key(path), read_key(f"{of_tables}/card.json")
+        if made is None:
+            return path.exists()
+        if self.stale(of_tables, "tables"):
+            return True
+        return tables is not None and made.get("key") != report_key(self.study, tables["key"])
 
     def move_stale(self) -> list[str]:
         """Move files that another configuration made to results/stale/, so that nothing is lost; returns them."""
@@ -193,6 +192,15 @@ class Plan:
         return moved
 
 
+def still_needed(wanted: list[str], outputs: Iterable[str]) -> list[str]:
+    """What a job needs: all it wants; once its outputs are there, what is still there of it.
+
+    Without this, one missing input (data not pulled, say) would make every finished job that once used it run again
+    as soon as a single new job needs that input.
+    """
+    return [path for path in wanted if exists(path)] if all(map(exists, outputs)) else wanted
+
+
 @cache
 def exists(path: str) -> bool:
     return Path(path).exists()
@@ -203,5 +211,5 @@ def marker() -> str:
     """A file that is newer than every result: as an input it tells Snakemake that the output is out of date."""
     path = Path(".snakemake/outdated")
     path.parent.mkdir(exist_ok=True)
-    path.touch()
+    path.write_text(str(time.time_ns()))  # never the same: Snakemake forgives a new file its old content
     return str(path)

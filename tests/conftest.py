@@ -21,8 +21,7 @@ def environment() -> dict[str, str]:
     return clean | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
 
 
-@pytest.fixture
-def small() -> dict:
+def small_study() -> dict:
     """The mapping of a study that trains in a second: two models, one generated dataset."""
     return {
         "study": {"name": "small", "question": "Does it run?", "experiments": ["first"]},
@@ -56,3 +55,8 @@ def small() -> dict:
         "explanation": {"images": 4},
         "profiling": {"batch_size": 8, "min_seconds": 0.02},
     }
+
+
+@pytest.fixture
+def small() -> dict:
+    return small_study()

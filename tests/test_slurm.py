@@ -1,6 +1,7 @@
 """The Slurm profile: it plans everywhere; where Slurm's programs are installed, a real one-machine cluster runs it."""
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from cnntention import config
 from conftest import ROOT
+
+from cnntention import config, plan
 
 LAB = ROOT / "tests/slurm/slurmlab.sh"
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
@@ -25,7 +26,7 @@ ON_A_GPU = {"train", "evaluate", "explain", "profile"}
 def project(tmp_path, small) -> Path:
     """A working copy of the workflow, with the small study, and the profile edited as its comments say."""
     folder = tmp_path / "project"
-    for name in ("Snakefile", "config.yaml"):
+    for name in ("Snakefile", "config.yaml", "environment.yml"):
         folder.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     for name in ("workflow", "profiles"):
@@ -97,8 +98,8 @@ def jobs(environment: dict[str, str]) -> list[dict[str, str]]:
 
 def asked(rule: str, resource: str, attempt: int = 1) -> int:
     """What the profile gives to a rule."""
-    value = PROFILE["set-resources"].get(rule, {}).get(resource, PROFILE["default-resources"][resource])
-    return eval(str(value), {"attempt": attempt})
+    given = {"cpus_per_task": 1} | PROFILE["default-resources"] | PROFILE["set-resources"].get(rule, {})
+    return eval(str(given[resource]), {"attempt": attempt})
 
 
 def test_profile_names_rules_that_exist():
@@ -106,7 +107,8 @@ def test_profile_names_rules_that_exist():
     for path in (ROOT / "workflow/rules").glob("*.smk"):
         rules |= set(re.findall(r"^rule (\w+):", path.read_text(), re.M))
         assert not re.search(r"^ +retries:", path.read_text(), re.M), "retries belong in the profile"
-    assert set(PROFILE["set-resources"]) | set(PROFILE["set-threads"]) <= rules
+    assert set(PROFILE["set-resources"]) <= rules
+    assert "set-threads" not in PROFILE, "another number of threads is another result"
     assert PROFILE["retries"] >= 1
     assert "resources" not in PROFILE, "it would let Snakemake submit one GPU job at a time"
 
@@ -122,8 +124,8 @@ def test_study_on_a_cluster(project, lab):
     run(snakemake(), project, lab)
 
     assert (project / "results/small/report/index.html").exists()
-    runs = list(project.glob("results/runs/cues/*/*/seed0/run.json"))
-    assert len(runs) == 2
+    runs = [json.loads(path.read_text()) for path in project.glob("results/runs/cues/*/*/seed0/run.json")]
+    assert [run["provenance"]["threads"] for run in runs] == [1, 1]
 
     lines = submitted(lab)
     counts = {rule: sum(r == rule for r, _ in lines) for rule, _ in lines}
@@ -132,7 +134,7 @@ def test_study_on_a_cluster(project, lab):
         assert ("--gpus=1" in line.split()) == (rule in ON_A_GPU), line
         assert f" --mem {asked(rule, 'mem_mb')} " in line
         assert f" -t {asked(rule, 'runtime')} " in line
-        assert f"--cpus-per-task={PROFILE['set-threads'].get(rule, 1)} " in line
+        assert f" --cpus-per-task={asked(rule, 'cpus_per_task')} " in line
         assert " --requeue " in line
 
     for job in jobs(lab):  # what Slurm made of it
@@ -140,7 +142,8 @@ def test_study_on_a_cluster(project, lab):
         assert job["JobState"] == "COMPLETED"
         assert job["Partition"] == ("gpu" if rule in ON_A_GPU else "cpu")
         assert job.get("TresPerJob") == ("gres:gpu:1" if rule in ON_A_GPU else None)
-        assert f"cpu={PROFILE['set-threads'].get(rule, 1)}," in job["TRES"]
+        assert job["NumCPUs"] == str(asked(rule, "cpus_per_task"))
+        assert job["TimeLimit"] == f"{asked(rule, 'runtime') // 60:02}:{asked(rule, 'runtime') % 60:02}:00"
 
     assert "Nothing to be done" in run(snakemake("--dry-run"), project, lab)
 
@@ -148,31 +151,34 @@ def test_study_on_a_cluster(project, lab):
 @pytest.mark.slurm
 def test_cancelled_training_goes_on(project, lab, small):
     """A job that is cancelled while it trains is submitted again by itself, and starts after its last epoch."""
-    small["recipes"]["brief"]["epochs"] = 40
-    small["datasets"]["cues"]["train_images"] = 4000
+    small["recipes"]["brief"]["epochs"] = epochs = 60
     (project / "small.yaml").write_text(yaml.safe_dump(small))
-    folder = config.load([project / "config.yaml", project / "small.yaml"]).runs()[0].folder
+    study = config.load([project / "config.yaml", project / "small.yaml"])
+    run_folder, data = study.runs()[0].folder, plan.data_folder(study, "cues")
+    prepare = ["cnntention", "prepare", "--config", "config.yaml", "small.yaml", "--dataset", "cues", "--out", data]
+    run(prepare, project, lab)
+
     log = project / "snakemake.txt"
     with log.open("w") as out:
-        command = snakemake(f"{folder}/run.json")
+        command = snakemake(f"{run_folder}/run.json")
         workflow = subprocess.Popen(command, cwd=project, env=lab, stdout=out, stderr=subprocess.STDOUT)
     try:
-        end = time.monotonic() + 90
+        end = time.monotonic() + 60
         while not list(project.glob("state/**/*.pt")):
             assert workflow.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
-            time.sleep(0.2)
-        (training,) = (job for job in jobs(lab) if job["JobState"] == "RUNNING")
-        subprocess.run(["scancel", training["JobId"]], env=lab, check=True)
+            time.sleep(0.1)
+        subprocess.run(["scancel", "1"], env=lab, check=True)
         assert workflow.wait(120) == 0, log.read_text()
     finally:
         workflow.kill()
         workflow.wait()
 
-    result = yaml.safe_load((project / folder / "run.json").read_text())
-    assert result["last"]["epoch"] == 40
-    assert len(result["resumed_after_epochs"]) == 1
+    assert [job["JobState"] for job in jobs(lab)] == ["CANCELLED", "COMPLETED"]
+    result = json.loads((project / run_folder / "run.json").read_text())
+    assert result["last"]["epoch"] == epochs
+    assert 1 <= result["resumed_after_epochs"][0] < epochs
     assert not list(project.glob("state/**/*.pt"))
-    first, second = (line for rule, line in submitted(lab) if rule == "train")
-    assert f" --mem {asked('train', 'mem_mb', attempt=1)} " in first
-    assert f" --mem {asked('train', 'mem_mb', attempt=2)} " in second
+    for attempt, (rule, line) in enumerate(submitted(lab), start=1):
+        assert rule == "train"
+        assert f" --mem {asked('train', 'mem_mb', attempt)} " in line

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ROWS = 12  # images in a grid: the showcase first, then the seeded sample
 STEP = (1.1, 1.34)  # a cell's pitch, in widths of an image
-CELL = 1.06  # a cell's width, inches
+CELL = 0.98  # a cell's width, inches
 RIGHT, WRONG = "#333333", "#b03a00"
 
 
@@ -37,6 +37,10 @@ class Cams:
         """Maps of the last stage without any positive evidence, over the rows shown."""
         maps = [parts[f"cam.{STAGES[-1]}.{target}"][self.rows] for parts in self.models.values()]
         return int(sum((m.reshape(len(m), -1).max(axis=1) == 0).sum() for m in maps))
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({int(parts["seed"][0]) for parts in self.models.values()})
 
     def correct(self, model: str) -> int:
         rows = self.rows
@@ -76,7 +80,7 @@ def grid(figure: "Figure", tables: "Tables"):
     sheet = Sheet(len(cams.rows), 1 + len(cams.models))
     sheet.heads(["image", *cams.models])
     for y, row in enumerate(cams.rows):
-        sheet.side(y, f"test {cams.index[row]}", "the study’s" if row < cams.showcase else "sampled")
+        sheet.side(y, f"test {cams.index[row]}", "original study" if row < cams.showcase else "sampled")
         sheet.show(0, y, picture(cams.images[row]), cams.names[cams.labels[row]])
         for x, parts in enumerate(cams.models.values(), start=1):
             heat = parts[f"cam.{STAGES[-1]}.{target}"][row]
@@ -114,11 +118,11 @@ def picture(image: np.ndarray) -> np.ndarray:
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """A map's colours over the grey image; where the map is 0 the image is bare."""
-    from cnntention.report.figures import shades
+    from matplotlib import colormaps
 
     share = heat.astype(np.float64)[..., None] / 255
     grey = 0.15 + 0.7 * picture(image).mean(axis=2, keepdims=True)
-    return (1 - 0.72 * share) * grey + 0.72 * share * shades()(0.35 + 0.6 * share[..., 0])[..., :3]
+    return (1 - 0.72 * share) * grey + 0.72 * share * colormaps["inferno"](0.35 + 0.6 * share[..., 0])[..., :3]
 
 
 class Sheet:

@@ -34,17 +34,11 @@ def write_tables(study: Study, out: Path) -> None:
     files.write_tensors(out / "explanations.safetensors", explanations(runs))
     files.write_json(out / "study.json", study.model_dump(mode="json"))
     written = [f"{name}.csv" for name in tables] + ["explanations.safetensors", "study.json"]
-    files.write_json(
-        out / "card.json",
-        {
-            "study": study.study.name,
-            "key": plan.summary_key(study),
-            "runs": len(runs),
-            "made": provenance.now(),
-            "provenance": provenance.describe(),
-            "sha256": {name: files.sha256(out / name) for name in written},
-        },
-    )
+    settings, content = plan.summary_settings(study), plan.summary_content(study)
+    card = {"study": study.study.name, "key": plan.summary_key(settings, content), "settings": settings}
+    card |= {"runs": len(runs), "made": provenance.now(), "provenance": provenance.describe()}
+    card |= {"sha256": {name: files.sha256(out / name) for name in written}, "inputs": content}
+    files.write_json(out / "card.json", card)
 
 
 def run_row(study: Study, run: Run) -> dict:
@@ -55,9 +49,7 @@ def run_row(study: Study, run: Run) -> dict:
     low, high = scores["top1_interval"]
     row = {"dataset": run.dataset, "model": run.model, "recipe": run.recipe, "seed": run.seed, "key": run.key}
     row |= {"test_accuracy": scores["top1"], "test_accuracy_low": low, "test_accuracy_high": high}
-    row |= {name: scores[name] for name in ("top2", "nll", "brier", "ece")} | {
-        "test_images": scores["images"]
-    }
+    row |= {name: scores[name] for name in ("top2", "nll", "brier", "ece")} | {"test_images": scores["images"]}
     row |= {"val_accuracy": made["last"]["val_accuracy"], "train_accuracy": made["last"]["train_accuracy"]}
     row |= {"best_epoch": made["best"]["epoch"], "best_val_accuracy": made["best"]["val_accuracy"]}
     row |= {"epochs": made["recipe"]["epochs"], "precision": made["recipe"]["precision"]}

@@ -1,7 +1,7 @@
 """The study as the other rules see it: the run table, and what each job still needs.
 
-Every input is `ancient`: a file is made again when it is missing, or when its content says that another
-configuration made it (then `needs` adds the marker, the one input that is new), never because of a timestamp.
+Every input is `ancient`: a file is made again when it is missing, or when its content says that something else made
+it (then `needs` adds the marker, which is newer than all results), never because of a timestamp.
 """
 
 import sys
@@ -36,10 +36,11 @@ wildcard_constraints:
 
 
 def needs(wanted, outputs, stale=False):
-    """Input files of a job that would leave `outputs`."""
+    """Input files of a job that would leave `outputs`; `stale`: those are there, but something else made them."""
+    if stale:
+        return [*wanted, plan.marker()]
     forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
-    files, newer = PLAN.needs(wanted, outputs, stale, forced=bool(forced))
-    return ancient(files) + newer
+    return ancient(wanted if forced else plan.still_needed(wanted, outputs))
 
 
 def run_of(wildcards):
@@ -50,7 +51,7 @@ def run_of(wildcards):
 def get_archives(wildcards):
     """Source files of a dataset; none if it is generated."""
     archives = STUDY.datasets[wildcards.dataset].source.archives.values()
-    prepared = f"data/{wildcards.dataset}-{wildcards.key}/card.json"
+    prepared = f"data/{wildcards.dataset}/{wildcards.key}/card.json"
     return needs([raw_path(wildcards.dataset, archive) for archive in archives], [prepared])
 
 

@@ -33,14 +33,14 @@ rule prepare:
     input:
         get_archives,
     output:
-        "data/{dataset}-{key}/train.safetensors",
-        "data/{dataset}-{key}/val.safetensors",
-        "data/{dataset}-{key}/test.safetensors",
-        "data/{dataset}-{key}/card.json",
+        "data/{dataset}/{key}/train.safetensors",
+        "data/{dataset}/{key}/val.safetensors",
+        "data/{dataset}/{key}/test.safetensors",
+        "data/{dataset}/{key}/card.json",
     log:
-        "logs/prepare/{dataset}-{key}.log",
+        "logs/prepare/{dataset}/{key}.log",
     benchmark:
-        "logs/prepare/{dataset}-{key}.tsv"
+        "logs/prepare/{dataset}/{key}.tsv"
     conda:
         "../../environment.yml"
     params:
@@ -51,5 +51,5 @@ rule prepare:
         python -m cnntention prepare \
             --config {params.config:q} \
             --dataset {wildcards.dataset:q} \
-            --out data/{wildcards.dataset}-{wildcards.key}
+            --out data/{wildcards.dataset}/{wildcards.key}
         """

@@ -1,8 +1,10 @@
 """Report: gather all runs of the study into tables, and the tables into a page.
 
 Needs every run's results, the datasets' cards and the profiles. Leaves results/<study>/tables/ and
-results/<study>/report/ with index.html, which opens from disk.
+results/<study>/report/ with index.html, which opens from disk, report.md for a forge, and the figures.
 """
+
+from cnntention.report.figures import figure_files
 
 
 rule summarise:
@@ -16,11 +18,11 @@ rule summarise:
         "logs/summarise/{study}.log",
     benchmark:
         "logs/summarise/{study}.tsv"
-    params:
-        config=CONFIG,
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
@@ -36,16 +38,32 @@ rule report:
         get_tables,
     output:
         "results/{study}/report/card.json",
-        "results/{study}/report/index.html",
+        "results/{study}/report/report.md",
+        page=report(
+            "results/{study}/report/index.html",
+            category="The whole report",
+            labels={"page": "Report"},
+            caption="../report/page.rst",
+        ),
+        figures=[
+            report(
+                f"results/{{study}}/report/{figure.path}",
+                category=figure.question,
+                subcategory=figure.dataset,
+                labels={"figure": figure.title, "recipe": figure.recipe or "all"},
+                caption=f"../report/{figure.topic}.rst",
+            )
+            for figure in figure_files(STUDY)
+        ],
     log:
         "logs/report/{study}.log",
     benchmark:
         "logs/report/{study}.tsv"
-    params:
-        config=CONFIG,
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})

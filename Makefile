@@ -1,0 +1,48 @@
+# `make` alone prints what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint format schema clean
+
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/ready ## Make the local environment in .venv (about 3 minutes, once)
+
+$(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "CNNtention needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup ## Run the demo study to results/demo/report/index.html
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile workflow/studies/demo.yaml
+	@echo "Open results/demo/report/index.html"
+
+test: setup ## Lint, and run all tests
+	$(MAKE) --no-print-directory lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist worksteal
+
+test-fast: setup ## Run the tests that take seconds
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "not slow and not slurm"
+
+lint: setup ## Check style: ruff, snakefmt, snakemake --lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+format: setup ## Mend style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile workflow
+
+schema: setup ## Write the editors' schema of config.yaml anew
+	$(BIN)/python -m cnntention schema --out workflow/schemas/config.schema.json
+
+clean: ## Remove the environment and scratch; keeps data/ and results/
+	rm -rf $(VENV) .snakemake .pytest_cache .ruff_cache

@@ -1,0 +1,141 @@
+"""What stands under each figure: n, what the marks are, hardware where times are shown; and its alternative text."""
+
+from typing import TYPE_CHECKING
+
+from cnntention.report import cams, methods, plots, text
+
+if TYPE_CHECKING:
+    from cnntention.report.figures import Figure
+    from cnntention.report.page import Tables
+
+
+def of(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    """(caption, alternative text) of a figure."""
+    makers = {"accuracy": accuracy, "validation": curves, "loss": curves, "macs": cost, "time": cost}
+    caption, alt = makers.get(figure.kind, grid)(figure, tables)
+    where = f"{figure.dataset}, recipe {figure.recipe}" if figure.recipe else figure.dataset
+    count = f"{text.seeds(tables.of('accuracy', figure.dataset, figure.recipe)['n'])} per model"
+    if figure.topic == "looks":
+        chosen = cams.read(tables, figure.dataset, figure.recipe).seeds
+        count = f"one run per model, seed {text.listing([str(seed) for seed in chosen])}"
+    return f"{figure.title}, {where} ({count}). {caption}", alt
+
+
+def means(figure: "Figure", tables: "Tables") -> str:
+    cells = tables.of("accuracy", figure.dataset, figure.recipe)
+    many = cells["recipe"].nunique() > 1
+    return "; ".join(
+        f"{c['model']}{' by ' + c['recipe'] if many else ''} {text.scored(c)}" for _, c in cells.iterrows()
+    )
+
+
+def accuracy(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    cells, runs = tables.of("accuracy", figure.dataset), tables.of("runs", figure.dataset)
+    half = (runs["test_accuracy_high"] - runs["test_accuracy_low"]).mean() / 2
+    marks = "A dot is a run"
+    if cells["n"].max() > 1:
+        marks += ", the line their mean, the band ± one sample standard deviation over seeds; seeds run downwards"
+    named = plots.levels(tables.study, figure.dataset, tables.classes_of(figure.dataset))
+    lines = text.listing([f"{name} ({text.number(level, 0)} %)" for name, level in named.items()])
+    caption = (
+        f"{marks}. Sampling the test images alone leaves each run a 95 % binomial (Wilson) interval of about ± "
+        f"{text.percent(half)} points, not drawn. A dashed line marks {lines} where the axis reaches it."
+    )
+    return caption, f"Dot plot of test accuracy on {figure.dataset}: {means(figure, tables)}."
+
+
+def curves(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    cells = tables.of("accuracy", figure.dataset, figure.recipe)
+    rows = tables.of("curves", figure.dataset, figure.recipe)
+    last = rows[rows["epoch"] == rows["epoch"].max()].groupby("model", sort=False)
+    marks = "Thin lines are seeds, thick ones their mean." if cells["n"].max() > 1 else "A line is a run."
+    if figure.kind == "validation":
+        images = tables.of("datasets", figure.dataset)["val"].iloc[0]
+        ends = "; ".join(f"{m} {text.percent(v)} %" for m, v in last["val_accuracy"].mean().items())
+        far = plots.falls_far(rows["val_accuracy"], images)
+        scaled = " The axis is logarithmic in the error, so that late differences show." if far else ""
+        return (
+            f"On {images:,} validation images that no training saw. {marks}{scaled}",
+            f"Validation accuracy over {rows['epoch'].max()} epochs on {figure.dataset}; mean at the end: {ends}.",
+        )
+    ends = "; ".join(f"{m} {text.number(v, 3)}" for m, v in last["train_loss"].mean().items())
+    return (
+        f"Mean cross-entropy of each epoch’s augmented batches while they were learned. {marks}",
+        f"Training loss over {rows['epoch'].max()} epochs on {figure.dataset}; mean at the end: {ends}.",
+    )
+
+
+def cost(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    cells, found = tables.of("accuracy", figure.dataset), tables.of("cost", figure.dataset)
+    marks = "Marks are means over seeds; vertical bars ± one sample standard deviation."
+    marks = marks if cells["n"].max() > 1 else "Marks are single runs."
+    if cells["recipe"].nunique() > 1:
+        marks += " Recipes of one model cost the same and are set slightly apart."
+    if figure.kind == "macs":
+        ends = "; ".join(f"{row['model']} {row['macs'] / 1e6:.2f}" for _, row in found.iterrows())
+        return (
+            f"{marks} MACs are counted, not timed.",
+            f"Scatter plot of test accuracy against million MACs on {figure.dataset}. MMACs: {ends}. "
+            f"Accuracy: {means(figure, tables)}.",
+        )
+    ends = "; ".join(f"{row['model']} {row['training_step_ms']:.1f} ms" for _, row in found.iterrows())
+    return (
+        f"{marks} Horizontal bars: interquartile range of the step’s time. Measured in fp32 on "
+        f"{text.listing(text.distinct(found['hardware']))}, {tables.alone}",
+        f"Scatter plot of test accuracy against the time of a training step on {figure.dataset}. Step: {ends}. "
+        f"Accuracy: {means(figure, tables)}.",
+    )
+
+
+def grid(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    found = cams.read(tables, figure.dataset, figure.recipe)
+    scale = "each map is scaled to its own largest value, so strengths cannot be compared between maps"
+    if figure.kind == "cam-stages":
+        shown = text.listing([f"test image {found.index[row]}" for row in found.staged])
+        return (
+            f"The maps of all three stages for the predicted class, on {shown}; {scale}.",
+            f"Grad-CAM maps of three stages of {text.listing(list(found.models))} on {shown} of {figure.dataset}.",
+        )
+    target = figure.kind.removeprefix("cam-")
+    of_class = (
+        "the class that the model predicts"
+        if target == "predicted"
+        else "the true class, also where the model is wrong"
+    )
+    own = min(found.showcase, len(found.rows))
+    chosen = f"{text.plural(own, 'image')} that the original study shows, then " if own else ""
+    empty = found.empty(target)
+    none = (
+        f" {text.plural(empty, 'map')} of {len(found.rows) * len(found.models)} without positive evidence."
+        if empty
+        else ""
+    )
+    right = "; ".join(f"{m} {found.correct(m)}" for m in found.models)
+    models = text.listing(list(found.models))
+    return (
+        f"Last stage, for {of_class}; {chosen}{len(found.rows) - own} of a seeded sample of the test split. Above each "
+        f"map the predicted class, ✗ where it is wrong; brighter is more evidence; {scale}.{none}",
+        f"Grid of Grad-CAM maps: {len(found.rows)} test images of {figure.dataset}, models {models}. "
+        f"Predicted correctly: {right}.{none}",
+    )
+
+
+def published(tables: "Tables") -> dict[str, str]:
+    """What to know before our numbers are laid beside the published ones, for each dataset that both have."""
+    remarks, rows = {}, tables.frames["published"]
+    for _, data in tables.frames["datasets"].iterrows():
+        own = rows[(rows["dataset"] == data["dataset"]) & (rows["n"] > 0)]
+        if own.empty:
+            continue
+        epochs = [text.number(e, 0) for e in sorted(own["our_epochs"].unique())]
+        there = [str(e) for e in sorted(own["epochs"].unique())]
+        differ = "the same epochs as published" if epochs == there else f"published: {text.listing(there)}"
+        recipes = text.listing(list(own["our_recipe"].unique()))
+        check = ""
+        if methods.source_check(data) == methods.OTHER_FILES:
+            check = " Its source is not byte for byte its authors’ files: compare only as far as the images agree."
+        remarks[data["dataset"]] = (
+            f"Trained here on {data['train']:,} images for {text.listing(epochs)} epochs ({differ}), recipe {recipes} "
+            f"for every model; tested on {data['test']:,} images.{check}"
+        )
+    return remarks

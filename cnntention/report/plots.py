@@ -1,0 +1,201 @@
+"""Plots of accuracy, learning and cost, one function a figure, from a study's tables to a matplotlib figure."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from cnntention.config import Study
+from cnntention.report import text
+from cnntention.report.figures import MARKERS, looks
+
+if TYPE_CHECKING:
+    from cnntention.report.figures import Figure
+    from cnntention.report.page import Tables
+
+# validation accuracies to mark on an axis, the roundest first
+ROUND = (0.5, 0.9, 0.99, 0.999, 0.8, 0.95, 0.98, 0.995, 0.998, 0.7, 0.6, 0.3, 0.1, 0.85, 0.75, 0.4, 0.2)
+
+
+def canvas(width: float, height: float):
+    """An empty figure with one pair of axes; inches."""
+    sheet = Canvas(figsize=(width, height), layout="constrained")
+    return sheet, sheet.add_subplot()
+
+
+def accuracy(figure: "Figure", tables: "Tables"):
+    """A row a cell: every seed a dot, the mean a line, ± sd a band, and the numbers at the right."""
+    cells = tables.of("accuracy", figure.dataset)
+    runs = tables.of("runs", figure.dataset)
+    colours = looks(tables.study)
+    many = cells["recipe"].nunique() > 1
+    sheet, axes = canvas(6.6, 0.85 + 0.46 * len(cells))
+    for y, (_, cell) in enumerate(cells.iterrows()):
+        colour = colours[cell["model"]][0]
+        own = runs[(runs["model"] == cell["model"]) & (runs["recipe"] == cell["recipe"])]
+        values = 100 * own["test_accuracy"].to_numpy()
+        mean, sd = 100 * cell["mean"], 100 * cell["sd"]
+        if len(values) > 1:
+            axes.barh(y, 2 * sd, left=mean - sd, height=0.62, color=colour, alpha=0.16, linewidth=0)
+            axes.plot([mean, mean], [y - 0.31, y + 0.31], color=colour, linewidth=2)
+        offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0]
+        axes.scatter(values, y + np.asarray(offsets), s=22, color=colour, edgecolor="white", linewidth=0.6, zorder=3)
+        axes.annotate(text.score(cell), (1.015, y), xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    names = cells["model"] + ("\n" + cells["recipe"] if many else "")
+    axes.set_yticks(range(len(cells)), names)
+    axes.set_ylim(len(cells) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("Test accuracy, %")
+    axes.use_sticky_edges = False
+    axes.margins(x=0.06)
+    axes.set_xlim(widen(axes.get_xlim(), runs))
+    mark_levels(axes, levels(tables.study, figure.dataset, tables.classes_of(figure.dataset)))
+    return sheet
+
+
+def widen(limits: tuple[float, float], runs: pd.DataFrame) -> tuple[float, float]:
+    """An axis of accuracies, %, no narrower than a run's binomial interval, so that noise does not fill it."""
+    least = 100 * (runs["test_accuracy_high"] - runs["test_accuracy_low"]).mean()
+    short = max(0.0, least - (limits[1] - limits[0])) / 2
+    return limits[0] - short, limits[1] + short
+
+
+def levels(study: Study, dataset: str, classes: int) -> dict[str, float]:
+    """What an idle model would score, %: chance, and on CueMatch's relations one of the candidates."""
+    found = {"chance": 100 / classes}
+    source = study.datasets[dataset].source
+    if source.format == "cuematch" and source.track.startswith("relation"):
+        found[f"1 of {source.candidates} candidates"] = 100 / source.candidates
+    return found
+
+
+def mark_levels(axes, marks: dict[str, float]) -> None:
+    """A dashed line at each level that lies within the axis; the axis is not stretched to it."""
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high)
+    for name, level in marks.items():
+        if low < level < high:
+            axes.axvline(level, color="#6b6b6b", linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+            axes.annotate(
+                name,
+                (level, 1),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                va="bottom",
+                fontsize=8,
+                color="#555555",
+            )
+
+
+def curves(figure: "Figure", tables: "Tables", column: str, label: str):
+    """A thin line a seed, a thick one for their mean; yields the axes and all values drawn."""
+    rows = tables.of("curves", figure.dataset, figure.recipe)
+    rows = rows.assign(shown=rows[column].where(np.isfinite(rows[column])))
+    sheet, axes = canvas(4.7, 3.6)
+    for name, (colour, _) in looks(tables.study).items():
+        own = rows[rows["model"] == name]
+        if own.empty:
+            continue
+        if own["seed"].nunique() > 1:
+            for _, seed in own.groupby("seed"):
+                axes.plot(seed["epoch"], seed["shown"], color=colour, linewidth=0.6, alpha=0.35)
+        mean = own.groupby("epoch")["shown"].mean()
+        axes.plot(mean.index, mean, color=colour, linewidth=1.9, label=name, marker="o" if len(mean) == 1 else None)
+    axes.set(xlabel="Epoch", ylabel=label)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    legend(sheet, axes)
+    return sheet, axes, rows["shown"]
+
+
+def validation(figure: "Figure", tables: "Tables"):
+    """Accuracy; if the error falls far, on an axis that is logarithmic in the error, where late differences show."""
+    sheet, axes, values = curves(figure, tables, "val_accuracy", "Validation accuracy, %")
+    images = tables.of("datasets", figure.dataset)["val"].iloc[0]
+    floor = 0.5 / images
+    errors = np.clip(1 - values.dropna(), floor, 1)
+    if falls_far(values, images):
+        scale = (lambda a: -np.log(np.clip(1 - a, floor, None)), lambda s: 1 - np.exp(-s))
+        axes.set_yscale("function", functions=scale)
+        axes.set_ylim(1 - errors.max() * 1.05, 1 - errors.min() * 0.9)
+        axes.set_yticks(ticks(*axes.get_ylim()))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
+    return sheet
+
+
+def falls_far(values: pd.Series, images: int) -> bool:
+    """Whether accuracies span errors so different that a plain axis would hide the late ones."""
+    errors = np.clip(1 - values.dropna(), 0.5 / images, 1)
+    return bool(len(errors) and errors.max() > 5 * errors.min())
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Round accuracies between two limits, the roundest first, none closer than 7 % of a log-error axis."""
+    place = {mark: -np.log(1 - mark) for mark in ROUND if low <= mark <= high}
+    apart, chosen = 0.07 * np.log((1 - low) / (1 - high)), []
+    for mark in place:
+        if all(abs(place[mark] - place[other]) >= apart for other in chosen):
+            chosen.append(mark)
+    return sorted(chosen)
+
+
+def loss(figure: "Figure", tables: "Tables"):
+    sheet, axes, values = curves(figure, tables, "train_loss", "Training loss, nats")
+    if len(values.dropna()) and values.min() > 0 and values.max() > 5 * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
+    return sheet
+
+
+def trade(figure: "Figure", tables: "Tables", column: str, factor: float, label: str, spread: str = ""):
+    """Accuracy (mean ± sd over seeds) against one cost; the colour is the model, the marker the model or the recipe."""
+    cells = tables.of("accuracy", figure.dataset).merge(tables.of("cost", figure.dataset), on=["dataset", "model"])
+    colours, recipes = looks(tables.study), list(cells["recipe"].unique())
+    sheet, axes = canvas(4.7, 3.6)
+    step = 0.025 * factor * cells[column].max()  # recipes of one model cost the same: set apart to be seen
+    for _, cell in cells.iterrows():
+        colour, marker = colours[cell["model"]]
+        shift = 0.0
+        if len(recipes) > 1:
+            place = recipes.index(cell["recipe"])
+            marker, shift = MARKERS[place % len(MARKERS)], step * (place - (len(recipes) - 1) / 2)
+        axes.errorbar(
+            factor * cell[column] + shift,
+            100 * cell["mean"],
+            xerr=factor * cell[spread] / 2 if spread else None,
+            yerr=100 * cell["sd"] if cell["n"] > 1 else None,
+            fmt=marker,
+            markersize=7,
+            color=colour,
+            alpha=0.85,
+            markeredgecolor="white",
+            elinewidth=1.3,
+            capsize=2.5,
+            label=cell["model"] + (f", {cell['recipe']}" if len(recipes) > 1 else ""),
+        )
+    axes.set(xlabel=label, ylabel="Test accuracy, %")
+    axes.margins(0.12)
+    axes.set_xlim(0, 1.06 * axes.get_xlim()[1])
+    axes.set_ylim(widen(axes.get_ylim(), tables.of("runs", figure.dataset)))
+    legend(sheet, axes)
+    return sheet
+
+
+def macs(figure: "Figure", tables: "Tables"):
+    return trade(figure, tables, "macs", 1e-6, "Million MACs per image")
+
+
+def time(figure: "Figure", tables: "Tables"):
+    batch = tables.of("cost", figure.dataset)["batch_size"].iloc[0]
+    label = f"Training step of {batch} images, ms"
+    return trade(figure, tables, "training_step_ms", 1, label, spread="training_step_iqr_ms")
+
+
+def legend(sheet, axes) -> None:
+    """Above the axes, two columns, without error bars."""
+    handles, labels = axes.get_legend_handles_labels()
+    bare = [handle[0] if hasattr(handle, "lines") else handle for handle in handles]
+    sheet.legend(bare, labels, loc="outside upper left", ncols=2, fontsize=8.5, columnspacing=1.2)
