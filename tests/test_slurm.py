@@ -168,6 +168,8 @@ def test_cancelled_training_goes_on(project, lab, small):
             assert workflow.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.1)
+        small["recipes"]["brief"]["epochs"] += 1  # the job that is submitted again must not see this
+        (project / "small.yaml").write_text(yaml.safe_dump(small))
         subprocess.run(["scancel", "1"], env=lab, check=True)
         assert workflow.wait(120) == 0, log.read_text()
     finally:

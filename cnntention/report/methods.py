@@ -53,9 +53,8 @@ def recipe(value: Recipe) -> str:
     parts = [f"{text.plural(value.epochs, 'epoch')} of batches of {value.batch_size}"]
     momentum = f", {'Nesterov ' if optimizer.nesterov else ''}momentum {optimizer.momentum:g}"
     betas = f", betas {optimizer.betas[0]:g} and {optimizer.betas[1]:g}"
-    parts.append(
-        f"{OPTIMIZERS[optimizer.name]} at learning rate {optimizer.lr:g}{momentum if optimizer.name == 'sgd' else betas}"
-    )
+    own = momentum if optimizer.name == "sgd" else betas
+    parts.append(f"{OPTIMIZERS[optimizer.name]} at learning rate {optimizer.lr:g}{own}")
     exempt = f" (not on {text.listing(list(optimizer.decay_exempt))})" if optimizer.decay_exempt else ""
     parts.append(f"weight decay {optimizer.weight_decay:g}{exempt}")
     steps = f" ×{schedule.gamma:g} after epochs {text.listing([str(m) for m in schedule.milestones])}"
