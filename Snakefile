@@ -25,6 +25,7 @@ rule all:
     default_target: True
     input:
         f"results/{STUDY.study.name}/report/index.html",
+        f"results/{STUDY.study.name}/report/card.json",
 
 
 onstart:

@@ -34,9 +34,7 @@ def parser() -> argparse.ArgumentParser:
         sub = steps.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(step=function)
         if name != "schema":
-            sub.add_argument(
-                "--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order"
-            )
+            sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
         for option in options:
             sub.add_argument(f"--{option}", **OPTIONS[option])
 
@@ -92,9 +90,7 @@ def fetch(args: argparse.Namespace) -> None:
             archives.fetch(archive, Path(args.out), args.dataset, field=field)
             return
     known = [archives.raw_path(args.dataset, a) for a in dataset.source.archives.values()]
-    raise UserError(
-        f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}."
-    )
+    raise UserError(f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}.")
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -170,6 +166,4 @@ def schema(args: argparse.Namespace) -> None:
     """Write the JSON schema of config.yaml, for editors."""
     from cnntention.files import write_json
 
-    write_json(
-        args.out, {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema()
-    )
+    write_json(args.out, {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema())

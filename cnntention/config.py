@@ -213,9 +213,7 @@ class Dataset(Strict):
 
     def preparation(self) -> dict:
         """What determines the bytes of the prepared files."""
-        counts = {
-            n: getattr(self, n) for n in ("train_images", "validation_images", "test_images", "split_seed")
-        }
+        counts = {n: getattr(self, n) for n in ("train_images", "validation_images", "test_images", "split_seed")}
         return {"source": self.source.identity(), "version": versions.PREPARATION} | counts
 
     def identity(self) -> dict:
@@ -330,9 +328,7 @@ class Model(Strict):
                     f"use {channels} or less"
                 )
             if channels % heads:
-                raise ValueError(
-                    f"attention.{stage}: heads {heads} does not divide the stage's {channels} channels"
-                )
+                raise ValueError(f"attention.{stage}: heads {heads} does not divide the stage's {channels} channels")
         return self
 
     @property
@@ -418,9 +414,7 @@ def count_or_list(value: Any) -> Any:
     return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(count_or_list), Field(min_length=1)
-]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(count_or_list), Field(min_length=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many), Field(min_length=1)]
 
 
@@ -639,9 +633,7 @@ def read_plugin(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise UserError(
-            f"plugins: cannot read {path!r} ({error.strerror}); give the path of a Python file."
-        ) from None
+        raise UserError(f"plugins: cannot read {path!r} ({error.strerror}); give the path of a Python file.") from None
 
 
 # --- reading ----------------------------------------------------------------------------------------------------

@@ -111,6 +111,4 @@ def readable(path: str | Path) -> Iterator[None]:
         raise UserError(f"{path}: is missing; run the step that writes it.") from None
     except (OSError, ValueError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f"{path}: cannot be read ({reason}); delete it and run the step that writes it."
-        ) from None
+        raise UserError(f"{path}: cannot be read ({reason}); delete it and run the step that writes it.") from None

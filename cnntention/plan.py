@@ -91,9 +91,7 @@ def summary_inputs(study: Study) -> list[str]:
     """What the study's tables are made of."""
     # one file of each step: the step's others come with it
     of_runs = [
-        f"{run.folder}/{name}"
-        for run in study.runs()
-        for name in ("run.json", "metrics.json", "explanations.json")
+        f"{run.folder}/{name}" for run in study.runs() for name in ("run.json", "metrics.json", "explanations.json")
     ]
     cards = [f"{data_folder(study, d)}/card.json" for d in dict.fromkeys(run.dataset for run in study.runs())]
     return of_runs + cards + list(profiles(study).values())

@@ -32,14 +32,10 @@ def read_model(study: Study, run: Run, card: dict, device: torch.device) -> ResN
     path = Path(run.folder) / "model.safetensors"
     expected = read_run(run)["weights_sha256"]
     if not path.exists() or files.sha256(path) != expected:
-        raise UserError(
-            f"{path}: is missing or not the file that run.json describes; delete the folder to retrain."
-        )
+        raise UserError(f"{path}: is missing or not the file that run.json describes; delete the folder to retrain.")
     model = build(study.models[run.model], card["image"]["channels"], card["classes"], run.seed)
     try:
         model.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
-        raise UserError(
-            f"{path}: does not fit the model {run.model!r} ({str(error).splitlines()[0]})."
-        ) from None
+        raise UserError(f"{path}: does not fit the model {run.model!r} ({str(error).splitlines()[0]}).") from None
     return model.to(device, memory_format=torch.channels_last).eval()

@@ -43,7 +43,9 @@ def test_the_full_study_is_four_models_on_two_datasets_with_ten_seeds():
 def test_the_schema_for_editors_is_in_step():
     schema = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
     schema.pop("$schema")
-    assert schema == Study.model_json_schema(), "run: python -m cnntention schema --out workflow/schemas/config.schema.json"
+    assert schema == Study.model_json_schema(), (
+        "run: python -m cnntention schema --out workflow/schemas/config.schema.json"
+    )
 
 
 def all_parts(cls=Strict):
@@ -72,17 +74,29 @@ def test_options_and_registry_agree():
         ("recipes/brief/optimizer/lr", -1, ["recipes.brief.optimizer.lr", "greater than 0", "-1"]),
         ("recipes/brief/schedule/milestones", [3], ["recipes.brief.schedule", "multistep"]),
         ("experiments/first/grid/recipes", "breif", ["experiments.first.grid.recipes", "'breif'", "'brief'"]),
-        ("experiments/first/grid/models", ["tiny", "lookin"], ["experiments.first.grid.models", "'lookin'", "'looking'"]),
+        (
+            "experiments/first/grid/models",
+            ["tiny", "lookin"],
+            ["experiments.first.grid.models", "'lookin'", "'looking'"],
+        ),
         ("experiments/first/grid/datasets", "cue", ["experiments.first.grid.datasets", "'cue'", "'cues'"]),
         ("experiments/first/grid/seeds", 0, ["experiments.first.grid", "seeds"]),
         ("experiments/first/baseline", "tinny", ["experiments.first.baseline", "'tinny'", "'tiny'"]),
         ("study/experiments", ["frist"], ["study.experiments", "'frist'", "'first'"]),
         ("study/name", "My Study", ["study.name", "My Study"]),
-        ("models/looking/attention/stage3/kind", "slef-attention", ["models.looking", "slef-attention", "'self-attention'"]),
+        (
+            "models/looking/attention/stage3/kind",
+            "slef-attention",
+            ["models.looking", "slef-attention", "'self-attention'"],
+        ),
         ("models/looking/attention/stage3/haeds", 2, ["models.looking.attention.stage3", "'haeds'"]),
         ("models/looking/attention/stage4", {"kind": "cbam"}, ["models.looking.attention", "'stage4'"]),
         ("models/looking/attention/stage3", {"kind": "multi-head", "heads": 3}, ["heads 3", "16 channels"]),
-        ("models/looking/attention/stage3", {"kind": "cbam", "reduction": 32}, ["reduction 32", "16 // 32 = 0", "16 or less"]),
+        (
+            "models/looking/attention/stage3",
+            {"kind": "cbam", "reduction": 32},
+            ["reduction 32", "16 // 32 = 0", "16 or less"],
+        ),
         ("models/tiny/depth", 21, ["models.tiny", "depth 21", "6n + 2"]),
         ("datasets/cues/source/format", "cuemach", ["datasets.cues.source.format", "'cuemach'", "'cuematch'"]),
         ("datasets/cues/source/track", "locl", ["datasets.cues.source.track", "'local'"]),
@@ -151,7 +165,9 @@ def test_spelling_out_a_default_changes_no_identity(small):
 def test_where_an_archive_lies_is_not_its_identity_but_its_hash_is(small):
     def with_source(urls, sha256):
         archive = {"urls": urls, "sha256": sha256}
-        return changed(small, "datasets/cues", {"source": {"format": "npz", "archive": archive}, "validation_images": 5})
+        return changed(
+            small, "datasets/cues", {"source": {"format": "npz", "archive": archive}, "validation_images": 5}
+        )
 
     here, there = with_source("a.npz", "0" * 64), with_source(["https://example.org/a.npz", "b.npz"], "0" * 64)
     assert keys(here) == keys(there)
@@ -189,7 +205,7 @@ def test_files_that_are_no_study(tmp_path):
 
 # --- plugins ----------------------------------------------------------------------------------------------------
 
-PLUGIN = '''
+PLUGIN = """
 from torch import nn
 from cnntention.models.attention import Attention, register
 
@@ -201,7 +217,7 @@ class Squeeze(Attention):
 
     def attend(self, x):
         return x * self.fc(x.mean((2, 3))).sigmoid()[..., None, None]
-'''
+"""
 
 
 @pytest.fixture

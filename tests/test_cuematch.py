@@ -115,9 +115,7 @@ def test_glyphs_differ(size, least):
 
 
 def test_colours_are_equally_light_and_far_apart():
-    linear = (RGB / 255.0 <= 0.04045) * RGB / 255 / 12.92 + (RGB / 255 > 0.04045) * (
-        (RGB / 255 + 0.055) / 1.055
-    ) ** 2.4
+    linear = (RGB / 255.0 <= 0.04045) * RGB / 255 / 12.92 + (RGB / 255 > 0.04045) * ((RGB / 255 + 0.055) / 1.055) ** 2.4
     xyz = linear @ np.array([[0.4124, 0.2126, 0.0193], [0.3576, 0.7152, 0.1192], [0.1805, 0.0722, 0.9505]])
     x, y, z = np.cbrt(xyz / [0.9505, 1, 1.089]).T
     lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
@@ -185,9 +183,7 @@ def read(scenes, i, code, size):
             outside = patch.sum()
             patch = patch[down : down + size, right : right + size]
             outside -= patch.sum()
-            for shape, stroke in enumerate(
-                strokes
-            ):  # dropout only removes: a pixel too many rules a shape out
+            for shape, stroke in enumerate(strokes):  # dropout only removes: a pixel too many rules a shape out
                 wrong = (patch & ~stroke).sum() + outside
                 costs[shape, down, right] = 100 * wrong + (stroke & ~patch).sum()
     inks = {tuple(ink) for ink in scenes.images[i][:, scenes.pixels[i] == code].T.tolist()}
@@ -358,14 +354,10 @@ def test_bad_knobs(knob, value, remedy):
 
 
 def test_bad_names():
-    with pytest.raises(
-        ValueError, match=r"held_out_pairs is 3: give at least candidates=4, for split test-pairs"
-    ):
+    with pytest.raises(ValueError, match=r"held_out_pairs is 3: give at least candidates=4, for split test-pairs"):
         generate("test-pairs", 1, held_out_pairs=3)
     scenes = generate("test", 1)
-    with pytest.raises(
-        ValueError, match=r"track is 'colour': give one of relation-colour, relation-shape, local"
-    ):
+    with pytest.raises(ValueError, match=r"track is 'colour': give one of relation-colour, relation-shape, local"):
         scenes.labels("colour")
     with pytest.raises(ValueError, match=r"area is 'box': give one of boxes, pixels"):
         scenes.mask("local", "box")

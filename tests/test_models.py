@@ -165,8 +165,10 @@ def test_a_gate_of_zero_is_the_plain_network_of_the_same_seed():
 
 def test_residual_options():
     x = torch.randn(2, 8, 8, 8)
-    nets = {r: build(everywhere(kind="self-attention", residual=r, gate_init=0.3), 3, 10).att1 for r in
-            ("none", "plain", "gated")}
+    nets = {
+        r: build(everywhere(kind="self-attention", residual=r, gate_init=0.3), 3, 10).att1
+        for r in ("none", "plain", "gated")
+    }
     y = nets["none"](x)
     torch.testing.assert_close(nets["plain"](x), x + y)
     torch.testing.assert_close(nets["gated"](x), x + 0.3 * y)

@@ -15,7 +15,9 @@ from cnntention.training.recipe import lr_factor, make_optimizer
 from cnntention.training.state import State
 
 CPU = torch.device("cpu")
-LOOKING = Model(depth=8, width=4, attention={"stage2": {"kind": "cbam", "reduction": 2}, "stage3": {"kind": "multi-head"}})
+LOOKING = Model(
+    depth=8, width=4, attention={"stage2": {"kind": "cbam", "reduction": 2}, "stage3": {"kind": "multi-head"}}
+)
 
 
 def batches(count=50, channels=3, size=12, augment=None, seed=0):

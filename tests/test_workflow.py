@@ -109,7 +109,9 @@ def test_finished_means_nothing_to_do(finished):
 
 
 def test_touching_everything_reruns_nothing(project):
-    for i, path in enumerate(sorted(p for p in project.folder.rglob("*") if p.is_file() and ".snakemake" not in p.parts)):
+    for i, path in enumerate(
+        sorted(p for p in project.folder.rglob("*") if p.is_file() and ".snakemake" not in p.parts)
+    ):
         os.utime(path, (1e9 + i, 1e9 + 7919 * i % 100_000))
     assert project.planned() == {}
 
@@ -243,7 +245,11 @@ def test_a_killed_run_goes_on_where_it_was(project, study):
     assert states
     project.snakemake("--unlock")
     project.snakemake("--cores", "1", "--quiet", "all", "--", "train_all")
-    (run,) = [p for p in project.folder.glob("results/runs/cues/tiny/brief-*/seed0/run.json") if '"epochs": 60' in p.read_text()]
+    (run,) = [
+        p
+        for p in project.folder.glob("results/runs/cues/tiny/brief-*/seed0/run.json")
+        if '"epochs": 60' in p.read_text()
+    ]
     description = json.loads(run.read_text())
     (resumed,) = description["resumed_after_epochs"]
     assert 1 <= resumed < 60
@@ -259,7 +265,9 @@ def test_a_run_that_diverges_ends_with_a_sentence_and_leaves_the_others(project,
     before = project.run_files()
     done = project.snakemake("--cores", "1", "train_all", check=False)
     assert done.returncode == 1
-    assert re.search(r"cnntention train: cues/[a-z]+/wild/seed0: the training loss is (nan|inf) at epoch \d", done.stdout)
+    assert re.search(
+        r"cnntention train: cues/[a-z]+/wild/seed0: the training loss is (nan|inf) at epoch \d", done.stdout
+    )
     assert "Traceback" not in done.stdout + done.stderr
     assert project.run_files().items() >= before.items()
 

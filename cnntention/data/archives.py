@@ -29,9 +29,7 @@ def raw_path(dataset: str, archive: Archive) -> str:
     return f"data/raw/{dataset}/{archive.sha256[:8]}-{archive.filename}"
 
 
-def fetch(
-    archive: Archive, target: Path, dataset: str, progress: bool | None = None, field: str | None = None
-) -> Path:
+def fetch(archive: Archive, target: Path, dataset: str, progress: bool | None = None, field: str | None = None) -> Path:
     """Make `target`, which is `raw_path(dataset, archive)`, hold the archive's bytes; return it.
 
     Taken from the first of: `target` itself, a file put by hand in the folder above it or beside it under its

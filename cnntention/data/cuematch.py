@@ -152,9 +152,7 @@ class _Knobs:
                 raise ValueError(f"{name} is {value!r}: give a fraction from 0 to 0.5")
         names = self.distances
         if isinstance(names, str) or not names or len(set(names)) < len(names) or not set(names) <= set(BINS):
-            raise ValueError(
-                f"distances is {names!r}: give a list of {', '.join(BINS)}, at least one, each once"
-            )
+            raise ValueError(f"distances is {names!r}: give a list of {', '.join(BINS)}, at least one, each once")
         if self.split == "test-pairs" and self.held_out_pairs < self.candidates:
             raise ValueError(
                 f"held_out_pairs is {self.held_out_pairs}: give at least candidates={self.candidates}, "
@@ -453,9 +451,7 @@ def generate(
     25 % with far alone): fine to test on, not to train on. Raises ValueError that names the knob, its value
     and what would do.
     """
-    knobs = _Knobs(
-        split, count, seed, candidates, noise, glyph_size, jitter, dropout, distances, held_out_pairs
-    )
+    knobs = _Knobs(split, count, seed, candidates, noise, glyph_size, jitter, dropout, distances, held_out_pairs)
     whole: dict[str, np.ndarray] = {}
     for start in range(0, max(count, 1), _CHUNK):
         chunk = _scenes(_Draws(seed, split, start, min(_CHUNK, count - start)), knobs)

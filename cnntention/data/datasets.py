@@ -53,9 +53,7 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
     if an archive is damaged, is not the file that the configuration names, or has too few images.
     """
     out = Path(out)
-    (out / "card.json").unlink(
-        missing_ok=True
-    )  # so that a card never stands beside another preparation's splits
+    (out / "card.json").unlink(missing_ok=True)  # so that a card never stands beside another preparation's splits
     if isinstance(dataset.source, CueMatchSource):
         splits, facts = generate(name, dataset)
     else:
@@ -147,9 +145,7 @@ def read_idx(path: Path, dims: int) -> np.ndarray:
     start = 4 + 4 * dims
     if data[:4] != bytes([0, 0, 8, dims]):
         expected = bytes([0, 0, 8, dims]).hex()
-        raise bad(
-            path, f"is not an IDX file of bytes in {dims} dimensions (magic {data[:4].hex()}, not {expected})"
-        )
+        raise bad(path, f"is not an IDX file of bytes in {dims} dimensions (magic {data[:4].hex()}, not {expected})")
     shape = [int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4)]
     if len(data) - start != math.prod(shape):
         sizes = " x ".join(map(str, shape))
@@ -224,16 +220,12 @@ def read_npz(path: Path) -> Published:
         if name.endswith("labels") and (array.dtype.kind not in "iu" or array.ndim != 1):
             raise bad(path, f"{name} must be integers (N,), not {array.dtype} {array.shape}")
         if name.endswith("images") and (array.dtype != np.uint8 or array.ndim not in (3, 4)):
-            raise bad(
-                path, f"{name} must be uint8 (N, C, H, W) or (N, H, W), not {array.dtype} {array.shape}"
-            )
+            raise bad(path, f"{name} must be uint8 (N, C, H, W) or (N, H, W), not {array.dtype} {array.shape}")
         if array.ndim == 4 and array.shape[1] > 4 >= array.shape[3]:
             raise bad(path, f"{name} is {array.shape}, channels last; transpose it to (N, C, H, W)")
         if array.ndim == 3:
             arrays[name] = array[:, None]
-    return Published(
-        {split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test")}
-    )
+    return Published({split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test")})
 
 
 def check(published: Published, raw: Mapping[str, Path]) -> None:
@@ -246,9 +238,7 @@ def check(published: Published, raw: Mapping[str, Path]) -> None:
     seen = np.unique(published.splits["train"][1])
     classes = len(named) if named else int(seen.max()) + 1 if len(seen) else 0
     for split, (images, labels) in published.splits.items():
-        images_path, labels_path = (
-            raw.get(f"{split}_{what}", raw.get("archive")) for what in ("images", "labels")
-        )
+        images_path, labels_path = (raw.get(f"{split}_{what}", raw.get("archive")) for what in ("images", "labels"))
         if len(labels) != len(images):
             raise bad(labels_path, f"has {len(labels)} {split} labels for {len(images)} {split} images")
         if images.size == 0:
@@ -278,9 +268,7 @@ def divide(name: str, dataset: Dataset, published: Published) -> dict[str, Array
     def enough(key: str, limit: int, why: str) -> None:
         asked = getattr(dataset, key)
         if asked is not None and asked > limit:
-            raise UserError(
-                f"datasets.{name}.{key}: {asked} asked, {limit} available ({why}); ask for fewer."
-            )
+            raise UserError(f"datasets.{name}.{key}: {asked} asked, {limit} available ({why}); ask for fewer.")
 
     enough("validation_images", available - 1, f"one of {available} training images must be left to train on")
     val = stratified(labels, dataset.validation_images, seed, VALIDATION)
@@ -388,8 +376,5 @@ def moments(images: np.ndarray) -> tuple[list[float], list[float]]:
         squares += np.einsum("nchw,nchw->c", chunk, chunk)
     n = images.size // images.shape[1]
     mean = [s / (255 * n) for s in total.tolist()]  # Python integers from here on: they do not overflow
-    sd = [
-        math.sqrt((n * q - s * s) / (255 * n) ** 2)
-        for s, q in zip(total.tolist(), squares.tolist(), strict=True)
-    ]
+    sd = [math.sqrt((n * q - s * s) / (255 * n) ** 2) for s, q in zip(total.tolist(), squares.tolist(), strict=True)]
     return mean, sd

@@ -22,11 +22,7 @@ def evaluate_run(study: Study, run: Run, threads: int, device_name: str) -> None
     labels = batches.labels.cpu().numpy()
     folder = Path(run.folder)
     index = read_split(data, "test").extras["index"]
-    files.write_tensors(
-        folder / "predictions.safetensors", {"logits": logits, "labels": labels, "index": index}
-    )
+    files.write_tensors(folder / "predictions.safetensors", {"logits": logits, "labels": labels, "index": index})
     weights = read_run(run)["weights_sha256"]
     head = {"key": plan.evaluation_key(study, run, weights), "test_sha256": card["files"]["test.safetensors"]}
-    files.write_json(
-        folder / "metrics.json", head | evaluate(logits, labels, study.evaluation.calibration_bins)
-    )
+    files.write_json(folder / "metrics.json", head | evaluate(logits, labels, study.evaluation.calibration_bins))

@@ -28,9 +28,7 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, bins: int) -> dict:
         "nll": float(-log_p[np.arange(len(labels)), labels].mean()),
         "brier": float(((p - one_hot) ** 2).sum(axis=1).mean()),
         "ece": calibration_error(p.max(axis=1), hits, bins),
-        "class_accuracy": [
-            float(row[i] / row.sum()) if row.sum() else None for i, row in enumerate(confusion)
-        ],
+        "class_accuracy": [float(row[i] / row.sum()) if row.sum() else None for i, row in enumerate(confusion)],
         "confusion": confusion.tolist(),
     }
 

@@ -31,9 +31,7 @@ def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, stage: str) -> n
         return cam(input_tensor=images, targets=[ClassifierOutputTarget(int(c)) for c in classes])
 
 
-def explain(
-    model: nn.Module, batches: Batches, chosen: list[int], batch_size: int = 32
-) -> dict[str, np.ndarray]:
+def explain(model: nn.Module, batches: Batches, chosen: list[int], batch_size: int = 32) -> dict[str, np.ndarray]:
     """Grad-CAM maps of the chosen images, per stage, for the predicted and for the true class.
 
     Returns images (N, C, H, W) uint8, labels and predicted (N,), and `cam.<stage>.<predicted|label>`

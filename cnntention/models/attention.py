@@ -55,9 +55,7 @@ class Attention(nn.Module):
 def dot_product(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """softmax(scale q k^T) v for (B, heads, L, d); exact, in the layout and padding that are fast on a CPU."""
     dim = q.shape[-1]
-    if (
-        dim < 16 and q.device.type == "cpu"
-    ):  # the CPU kernel is slow on narrow heads; zeros change no dot product
+    if dim < 16 and q.device.type == "cpu":  # the CPU kernel is slow on narrow heads; zeros change no dot product
         q, k, v = (F.pad(t, (0, 16 - dim)) for t in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :dim]
 

@@ -28,9 +28,7 @@ def load_plugins(paths: Iterable[str]) -> None:
         try:
             spec.loader.exec_module(module)
         except Exception as error:
-            raise UserError(
-                f"plugins: {path} cannot be imported ({type(error).__name__}: {error})."
-            ) from error
+            raise UserError(f"plugins: {path} cannot be imported ({type(error).__name__}: {error}).") from error
 
 
 def check(study: Study) -> None:
@@ -40,9 +38,7 @@ def check(study: Study) -> None:
         for stage, options in model.modules.items():
             key = f"configuration: models.{name}.attention.{stage}"
             if options.kind not in KINDS:
-                raise UserError(
-                    f"{key}.kind: unknown attention kind {options.kind!r}{nearest(options.kind, KINDS)}."
-                )
+                raise UserError(f"{key}.kind: unknown attention kind {options.kind!r}{nearest(options.kind, KINDS)}.")
             known = options_of(KINDS[options.kind])
             for option in options.model_dump(exclude={"kind"}):
                 if option not in known:
@@ -92,9 +88,7 @@ def attention_maps(net: nn.Module, images: Tensor) -> dict[str, dict[str, Tensor
     finally:
         for hook in hooks:
             hook.remove()
-    return {
-        name: module.maps(inputs[name]) for name, module in attention_modules(net) if hasattr(module, "maps")
-    }
+    return {name: module.maps(inputs[name]) for name, module in attention_modules(net) if hasattr(module, "maps")}
 
 
 def parameter_counts(net: nn.Module) -> dict[str, int]:

@@ -137,42 +137,16 @@ def environment() -> jinja2.Environment:
 
 def contents(tables: Tables, shown: list[Shown]) -> dict:
     """All that the templates show."""
-    study, found = tables.study, text.comparisons(tables.study, tables.frames["experiments"])
-    remarks = captions.published(tables)
-    by = {
-        kind: {d: views_of(tables, d) for d in tables.datasets}
-        for kind, views_of in (("accuracy", views.accuracy), ("classes", views.classes), ("cost", views.cost))
-    }
-    experiments = [
-        {
-            "name": name,
-            "question": study.experiments[name].question,
-            "findings": text.findings([c for c in found if c.cell["experiment"] == name]),
-            "table": views.experiment(tables, name, found),
-        }
-        for name in study.study.experiments
-    ]
-    published = {dataset: (remark, views.published(tables, dataset)) for dataset, remark in remarks.items()}
-    single = {"datasets": views.datasets(tables), "splits": views.splits(tables), "runs": views.runs(tables)}
-    # classes stand beside accuracy in the page
-    ordered = [by[kind][d] for d in tables.datasets for kind in ("accuracy", "classes")]
-    ordered += [*by["cost"].values(), *(e["table"] for e in experiments)]
-    ordered += [*(table for _, table in published.values()), *single.values()]
-    for number, each in enumerate(ordered, start=1):
-        each.number = number
-    return {
+    study = tables.study
+    return numbered_tables(tables) | {
         "study": study,
         "questions": figures.QUESTIONS,
-        "answer": text.answer(found),
-        "experiments": experiments,
+        "answer": text.answer(text.comparisons(study, tables.frames["experiments"])),
         "facts": facts(tables),
         "datasets": tables.datasets,
         "figure_of": lambda topic, dataset: [
             s for s in shown if (s.figure.topic, s.figure.dataset) == (topic, dataset)
         ],
-        "by": by,
-        "single": single,
-        "published": published,
         "colours": {model: colour for model, (colour, _) in figures.looks(study).items()},
         "recipes": used(study, "recipe"),
         "models": used(study, "model"),
@@ -181,6 +155,31 @@ def contents(tables: Tables, shown: list[Shown]) -> dict:
         "card": tables.card,
         "version": __version__,
     }
+
+
+def numbered_tables(tables: Tables) -> dict:
+    """The page's tables, by where they stand, numbered in the page's order."""
+    found = text.comparisons(tables.study, tables.frames["experiments"])
+    of_dataset = {"accuracy": views.accuracy, "classes": views.classes, "cost": views.cost}
+    by = {kind: {d: made(tables, d) for d in tables.datasets} for kind, made in of_dataset.items()}
+    experiments = [
+        {
+            "name": name,
+            "question": tables.study.experiments[name].question,
+            "findings": text.findings([c for c in found if c.cell["experiment"] == name]),
+            "table": views.experiment(tables, name, found),
+        }
+        for name in tables.study.study.experiments
+    ]
+    remarks = captions.published(tables)
+    published = {dataset: (remark, views.published(tables, dataset)) for dataset, remark in remarks.items()}
+    single = {"datasets": views.datasets(tables), "splits": views.splits(tables), "runs": views.runs(tables)}
+    ordered = [by[kind][d] for d in tables.datasets for kind in ("accuracy", "classes")]  # side by side in the page
+    ordered += [*by["cost"].values(), *(e["table"] for e in experiments)]
+    ordered += [*(table for _, table in published.values()), *single.values()]
+    for number, each in enumerate(ordered, start=1):
+        each.number = number
+    return {"by": by, "experiments": experiments, "published": published, "single": single}
 
 
 def used(study: Study, what: str) -> dict[str, str]:

@@ -62,8 +62,7 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
         weights = write_weights(folder / "model.safetensors", model)
         gates = {n: m.gate.item() for n, m in attention_modules(model) if hasattr(m, "gate")}
         description = {
-            "dataset": {"name": run.dataset, "data_key": study.data_key(run.dataset)}
-            | dataset.model_dump(mode="json"),
+            "dataset": {"name": run.dataset, "data_key": study.data_key(run.dataset)} | dataset.model_dump(mode="json"),
             "model": {"name": run.model} | study.model_identity(run.model),
             "recipe": {"name": run.recipe} | recipe.identity(),
             "seed": run.seed,
@@ -72,10 +71,7 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
             "parameters": parameter_counts(model),
             "weights_sha256": weights,
             "data_sha256": {split: card["files"][f"{split}.safetensors"] for split in ("train", "val")},
-            "last": {
-                k: history[-1][k]
-                for k in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
-            },
+            "last": {k: history[-1][k] for k in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")},
             "best": {"epoch": best["epoch"], "val_accuracy": best["val_accuracy"]},
             "gates": gates,
             "images_per_s": round(sum(r["images_per_s"] for r in history) / len(history), 1),
@@ -106,9 +102,7 @@ class Progress:
             return
         if self.bar is None:
             total = self.epochs * self.images
-            self.bar = tqdm(
-                total=total, initial=(epoch - 1) * self.images, unit="img", desc=self.run.name, leave=True
-            )
+            self.bar = tqdm(total=total, initial=(epoch - 1) * self.images, unit="img", desc=self.run.name, leave=True)
         self.bar.n = (epoch - 1) * self.images + seen
         self.bar.set_postfix(epoch=f"{epoch}/{self.epochs}", loss=f"{loss:.3f}", accuracy=f"{accuracy:.1%}")
 

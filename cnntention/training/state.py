@@ -26,9 +26,7 @@ class State:
         """Store what is needed to go on after `epoch`; parts: name -> object with a state_dict."""
         states = {name: part.state_dict() for name, part in parts.items()}
         with atomic(self.path) as temporary:
-            torch.save(
-                {"fingerprint": self.fingerprint, "epoch": epoch, "history": history} | states, temporary
-            )
+            torch.save({"fingerprint": self.fingerprint, "epoch": epoch, "history": history} | states, temporary)
 
     def load(self, parts: dict[str, Any], device: torch.device) -> tuple[int, list[dict]]:
         """(epochs done, their history), with `parts` as they were then; (0, []) where there is nothing to resume."""
@@ -58,8 +56,6 @@ class State:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise UserError(
-                    f"{self.path}: another process is training this run; wait for it or stop it."
-                ) from None
+                raise UserError(f"{self.path}: another process is training this run; wait for it or stop it.") from None
             yield
             lock.unlink(missing_ok=True)
