@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast lint format schema clean
@@ -20,29 +21,29 @@ $(VENV)/ready: pyproject.toml
 	@touch $@
 
 demo: setup ## Run the demo study to results/demo/report/index.html
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES) --configfile workflow/studies/demo.yaml
+	snakemake --cores $(CORES) --configfile workflow/studies/demo.yaml
 	@echo "Open results/demo/report/index.html"
 
 test: setup ## Lint, and run all tests
 	$(MAKE) --no-print-directory lint
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist worksteal
+	python -m pytest -n 2 --dist worksteal
 
 test-fast: setup ## Run the tests that take seconds
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "not slow and not slurm"
+	python -m pytest -m "not slow and not slurm"
 
 lint: setup ## Check style: ruff, snakefmt, snakemake --lint
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/snakefmt --check Snakefile workflow
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile workflow
+	snakemake --lint
 
 format: setup ## Mend style
-	$(BIN)/ruff check --fix
-	$(BIN)/ruff format
-	$(BIN)/snakefmt Snakefile workflow
+	ruff check --fix
+	ruff format
+	snakefmt Snakefile workflow
 
 schema: setup ## Write the editors' schema of config.yaml anew
-	$(BIN)/python -m cnntention schema --out workflow/schemas/config.schema.json
+	python -m cnntention schema --out workflow/schemas/config.schema.json
 
 clean: ## Remove the environment and scratch; keeps data/ and results/
 	rm -rf $(VENV) .snakemake .pytest_cache .ruff_cache

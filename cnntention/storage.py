@@ -1,6 +1,5 @@
 """A run's weights on disk, and the network that they belong to."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -28,7 +27,7 @@ def read_run(run: Run) -> dict:
 
 
 def read_model(study: Study, run: Run, card: dict, device: torch.device) -> ResNet:
-    """The run's trained network in evaluation mode; raises UserError if the file is not the one run.json vouches for."""
+    """The run's trained network in evaluation mode; raises UserError if the file is not the one of run.json."""
     path = Path(run.folder) / "model.safetensors"
     expected = read_run(run)["weights_sha256"]
     if not path.exists() or files.sha256(path) != expected:

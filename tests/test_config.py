@@ -259,7 +259,7 @@ def test_a_plugin_option_or_kind_that_is_not_known(plugged):
     path.write_text("import nothing_of_that_name")
     with pytest.raises(UserError, match=r"mine\.py cannot be imported \(ModuleNotFoundError"):
         check(parse_study(mapping))
-    with pytest.raises(UserError, match="cannot read 'gone.py'"):
+    with pytest.raises(UserError, match=r"cannot read 'gone\.py'"):
         check(parse_study(changed(mapping, "plugins", ["gone.py"])))
 
 

@@ -7,8 +7,21 @@ import re
 import numpy as np
 import pytest
 
-from cnntention.data import cuematch
-from cnntention.data.cuematch import BINS, COLOURS, RGB, SHAPES, SIZE, TRACKS, generate, glyphs, held_out
+from cnntention.data.cuematch import (
+    BINS,
+    COLOURS,
+    RGB,
+    SHAPES,
+    SIZE,
+    SPLITS,
+    TRACKS,
+    generate,
+    generator,
+    glyphs,
+    held_out,
+)
+from cnntention.data.cuematch.drawing import background
+from cnntention.data.cuematch.words import Draws
 
 # The 99.9999 % quantile of chi-square, by degrees of freedom: the draws are fixed, so a pass stays a pass.
 CHI2 = {1: 23.9, 2: 27.6, 3: 30.7, 9: 45.1}
@@ -72,7 +85,7 @@ def test_bytes_never_change(name):
 
 def test_scene_does_not_depend_on_count_or_chunk(monkeypatch):
     long = generate("val", 70)
-    monkeypatch.setattr(cuematch, "_CHUNK", 16)
+    monkeypatch.setattr(generator, "CHUNK", 16)
     for count in (0, 1, 33):
         short = generate("val", count)
         for field in dataclasses.fields(short):
@@ -135,8 +148,8 @@ def test_noise_has_the_mean_and_deviation_asked_for(noise):
 
 
 def test_noise_amplitude_falls_as_one_over_frequency():
-    draws = cuematch._Draws(seed=0, split="train", start=0, count=400)
-    noise = cuematch._background(draws, 80).reshape(-1, SIZE, SIZE).astype(float)
+    draws = Draws(seed=0, split="train", start=0, count=400)
+    noise = background(draws, 80).reshape(-1, SIZE, SIZE).astype(float)
     power = (abs(np.fft.rfft2(noise)) ** 2).mean(0)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(SIZE), np.fft.rfftfreq(SIZE), indexing="ij"))
     band = (frequency > 0) & (frequency < 0.5)
@@ -309,7 +322,7 @@ def test_held_out_pairs_are_a_permutation_in_which_every_ten_are_balanced():
 def test_held_out_pairs(count, candidates):
     held = {tuple(p) for p in held_out(count).tolist()}
     share = {}
-    for split in cuematch.SPLITS:
+    for split in SPLITS:
         scenes = generate(split, 200, held_out_pairs=count, candidates=candidates, glyph_size=5)
         pairs = np.stack([scenes.shapes, scenes.colours], axis=2).reshape(-1, 2)
         share[split] = np.mean([tuple(p) in held for p in pairs.tolist()])

@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import ROOT
 
 from cnntention.config import STAGES, Model, load
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_maps, attention_modules, build, parameter_counts
-from conftest import ROOT
 
 # Every model of config.yaml, on 3-channel images with 10 classes.
 PARAMETERS = {"resnet20": 269_722, "self-attention": 286_189, "multi-head": 291_677, "cbam": 270_691}
@@ -15,7 +15,7 @@ MODELS = load([ROOT / "config.yaml"]).models
 
 
 def everywhere(**options) -> Model:
-    return Model(depth=8, width=8, attention={stage: options for stage in STAGES})
+    return Model(depth=8, width=8, attention=dict.fromkeys(STAGES, options))
 
 
 SMALL = {

@@ -5,26 +5,20 @@ which is written last. Each split holds `images` uint8 (N, C, H, W), `labels` in
 (N,): the image's place in the published training or test set. The same source gives the same bytes, always.
 """
 
-import gzip
 import math
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from cnntention import files, versions
-from cnntention.config import CifarBinarySource, CueMatchSource, Dataset, digest
+from cnntention.config import CueMatchSource, Dataset, digest
+from cnntention.data.readers import Published, read_archives
 from cnntention.errors import UserError
 
 SPLITS = ("train", "val", "test")
 VALIDATION, SUBSET = 0, 1  # purposes: each draws its own random words
-CIFAR_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
-CIFAR_SHAPE = (3, 32, 32)
 MASK_CODES = {"background": 0, "match": 1, "cue": 2, "other": 3}  # of cuematch.Scenes.mask
 Arrays = dict[str, np.ndarray]
 
@@ -36,14 +30,6 @@ class Split:
     images: np.ndarray
     labels: np.ndarray
     extras: Arrays = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A dataset as its authors publish it: {"train": (images, labels), "test": …} and the classes' names."""
-
-    splits: dict[str, tuple[np.ndarray, np.ndarray]]
-    class_names: list[str] | None = None
 
 
 def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> dict:
@@ -84,177 +70,6 @@ def read_split(folder: Path, split: str) -> Split:
 def read_card(folder: Path) -> dict:
     """The card that `prepare` wrote; UserError if it is missing or broken."""
     return files.read_json(Path(folder) / "card.json")
-
-
-# --- reading archives ---------------------------------------------------------------------------------------
-
-
-def read_archives(name: str, dataset: Dataset, raw: Mapping[str, Path]) -> Published:
-    """What the source's archives hold, checked; UserError names the file that is wrong."""
-    source = dataset.source
-    for key, archive in source.archives.items():
-        if key not in raw:
-            raise UserError(f"datasets.{name}.source.{key}: its file is not given; fetch it first.")
-        with reading(raw[key]):
-            found = files.sha256(raw[key])
-        if found != archive.sha256:
-            raise UserError(
-                f"{raw[key]}: its SHA-256 is {found[:8]}…, not the {archive.sha256[:8]}… of "
-                f"datasets.{name}.source.{key}; delete it and fetch it again."
-            )
-    if source.format == "idx":
-        published = Published({split: idx_pair(raw, split) for split in ("train", "test")})
-    elif source.format == "cifar-binary":
-        published = read_cifar(raw["archive"], source)
-    else:
-        published = read_npz(raw["archive"])
-    check(published, raw)
-    return published
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what readers raise on a damaged archive into a sentence that names it."""
-    try:
-        yield
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        RuntimeError,
-        zlib.error,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise bad(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-
-
-def bad(path: Path, what: str) -> UserError:
-    return UserError(f"{path}: {what}; delete it and fetch it again, or correct the dataset's source.")
-
-
-def idx_pair(raw: Mapping[str, Path], split: str) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = (read_idx(raw[f"{split}_{what}"], dims) for what, dims in (("images", 3), ("labels", 1)))
-    return images[:, None], labels  # one channel
-
-
-def read_idx(path: Path, dims: int) -> np.ndarray:
-    """A gzipped IDX file of uint8 in `dims` dimensions: 0, 0, 8, dims; sizes as big-endian uint32; data."""
-    with reading(path), gzip.open(path) as file:
-        data = file.read()
-    start = 4 + 4 * dims
-    if data[:4] != bytes([0, 0, 8, dims]):
-        expected = bytes([0, 0, 8, dims]).hex()
-        raise bad(path, f"is not an IDX file of bytes in {dims} dimensions (magic {data[:4].hex()}, not {expected})")
-    shape = [int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4)]
-    if len(data) - start != math.prod(shape):
-        sizes = " x ".join(map(str, shape))
-        raise bad(path, f"says {sizes} but holds {max(len(data) - start, 0)} bytes of data")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
-
-def read_cifar(path: Path, source: CifarBinarySource) -> Published:
-    """CIFAR's tar.gz of binary records, each `label_bytes` and then 3x32x32 pixels."""
-    names_file = "batches.meta.txt" if source.label_bytes == 1 else "fine_label_names.txt"
-    members = read_members(path, {*CIFAR_TRAIN, "train.bin", "test_batch.bin", "test.bin", names_file})
-    train = ["train.bin"] if "train.bin" in members else list(CIFAR_TRAIN)
-    test = ["test.bin"] if "test.bin" in members else ["test_batch.bin"]
-    missing = [member for member in train + test if member not in members]
-    if missing:
-        wanted = "data_batch_1.bin to data_batch_5.bin or train.bin, and test_batch.bin or test.bin"
-        raise bad(path, f"has no {', '.join(missing)} (CIFAR's binary version has {wanted})")
-    record = source.label_bytes + math.prod(CIFAR_SHAPE)
-    for member in train + test:
-        if len(members[member]) % record:
-            raise bad(
-                path,
-                f"{member} has {len(members[member])} bytes, no multiple of the {record} of a record with "
-                f"label_bytes {source.label_bytes} (1 in CIFAR-10, 2 in CIFAR-100)",
-            )
-    splits = {}
-    for split, parts in (("train", train), ("test", test)):
-        records = np.frombuffer(b"".join(members[part] for part in parts), np.uint8).reshape(-1, record)
-        images = records[:, source.label_bytes :].reshape(-1, *CIFAR_SHAPE)
-        splits[split] = (images, records[:, source.label_bytes - 1])
-    with reading(path):
-        lines = members.get(names_file, b"").decode().splitlines()
-    return Published(splits, [line.strip() for line in lines if line.strip()] or None)
-
-
-def read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
-    """The tar.gz's wanted files by name, in whatever folder of it; read in memory, nothing is unpacked.
-
-    A link or a device of a wanted name is refused.
-    """
-    found: dict[str, bytes] = {}
-    # Read as a stream to its very end, so that gzip's own checksum is checked as well.
-    with reading(path), gzip.open(path) as unzipped:
-        with tarfile.open(fileobj=unzipped, mode="r|", bufsize=1 << 20) as tar:
-            for member in tar:
-                name = member.name.rpartition("/")[2]
-                if name not in wanted:
-                    continue
-                if not member.isreg():
-                    raise bad(path, f"{member.name} is not a regular file in it")
-                if name in found:
-                    raise bad(path, f"has more than one {name}")
-                found[name] = tar.extractfile(member).read()
-        while unzipped.read(1 << 20):
-            pass
-    return found
-
-
-def read_npz(path: Path) -> Published:
-    """An .npz with train_images, train_labels, test_images, test_labels; nothing is unpickled."""
-    names = [f"{split}_{what}" for split in ("train", "test") for what in ("images", "labels")]
-    with reading(path):
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("one array, not an .npz")
-        with archive:
-            missing = [name for name in names if name not in archive.files]
-            arrays = {} if missing else {name: archive[name] for name in names}
-    if missing:
-        raise bad(path, f"has no {', '.join(missing)} (it has {', '.join(archive.files) or 'nothing'})")
-    for name, array in arrays.items():
-        if name.endswith("labels") and (array.dtype.kind not in "iu" or array.ndim != 1):
-            raise bad(path, f"{name} must be integers (N,), not {array.dtype} {array.shape}")
-        if name.endswith("images") and (array.dtype != np.uint8 or array.ndim not in (3, 4)):
-            raise bad(path, f"{name} must be uint8 (N, C, H, W) or (N, H, W), not {array.dtype} {array.shape}")
-        if array.ndim == 4 and array.shape[1] > 4 >= array.shape[3]:
-            raise bad(path, f"{name} is {array.shape}, channels last; transpose it to (N, C, H, W)")
-        if array.ndim == 3:
-            arrays[name] = array[:, None]
-    return Published({split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test")})
-
-
-def check(published: Published, raw: Mapping[str, Path]) -> None:
-    """Refuse labels that do not fit the images or the classes 0..K-1, of which none may be empty in train.
-
-    Where the archive names its classes, their number is K, and a class may be empty.
-    """
-    named = published.class_names
-    shape = published.splits["train"][0].shape[1:]
-    seen = np.unique(published.splits["train"][1])
-    classes = len(named) if named else int(seen.max()) + 1 if len(seen) else 0
-    for split, (images, labels) in published.splits.items():
-        images_path, labels_path = (raw.get(f"{split}_{what}", raw.get("archive")) for what in ("images", "labels"))
-        if len(labels) != len(images):
-            raise bad(labels_path, f"has {len(labels)} {split} labels for {len(images)} {split} images")
-        if images.size == 0:
-            raise bad(images_path, f"has no {split} images")
-        if images.shape[1:] != shape:
-            raise bad(images_path, f"its {split} images are {images.shape[1:]}, those of train {shape}")
-        if labels.min() < 0 or labels.max() >= classes:
-            wrong = labels.min() if labels.min() < 0 else labels.max()
-            raise bad(
-                labels_path,
-                f"has the {split} label {wrong}; {classes} classes have labels 0 to {classes - 1}",
-            )
-    if not named and len(seen) < classes:
-        gap = int(np.argmax(seen != np.arange(len(seen))))
-        labels_path = raw.get("train_labels", raw.get("archive"))
-        raise bad(labels_path, f"has no training image of class {gap}; labels must be 0 to K-1 without gaps")
 
 
 # --- splitting ----------------------------------------------------------------------------------------------

@@ -40,7 +40,8 @@ class State:
                 part.load_state_dict(saved[name])
         except (KeyError, ValueError, RuntimeError, EOFError, OSError) as error:
             raise UserError(
-                f"{self.path}: this training state is damaged ({type(error).__name__}); delete it to start the run anew."
+                f"{self.path}: this training state is damaged ({type(error).__name__}); "
+                "delete it to start the run anew."
             ) from None
         return saved["epoch"], saved["history"]
 

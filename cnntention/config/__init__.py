@@ -1,0 +1,36 @@
+"""The typed study: `config.yaml` and its overlays become frozen objects, strict at every level.
+
+Knows no torch and no Snakemake. `Study.runs()` is the run table that the workflow, the steps and the report share.
+The modules go from parts to whole: base; data, models, recipes and experiments; study; reading.
+"""
+
+from cnntention.config.base import Strict, digest, nearest
+from cnntention.config.data import Archive, Augmentation, CifarBinarySource, CueMatchSource, Dataset
+from cnntention.config.experiments import Profiling
+from cnntention.config.models import ATTENTION_OPTIONS, STAGES, Model
+from cnntention.config.reading import load, merge, parse_study
+from cnntention.config.recipes import Optimizer, Recipe, Schedule
+from cnntention.config.study import Run, Study
+
+__all__ = [
+    "ATTENTION_OPTIONS",
+    "STAGES",
+    "Archive",
+    "Augmentation",
+    "CifarBinarySource",
+    "CueMatchSource",
+    "Dataset",
+    "Model",
+    "Optimizer",
+    "Profiling",
+    "Recipe",
+    "Run",
+    "Schedule",
+    "Strict",
+    "Study",
+    "digest",
+    "load",
+    "merge",
+    "nearest",
+    "parse_study",
+]

@@ -1,0 +1,126 @@
+"""Models: the ResNet's size, and which attention module follows which of its stages."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from cnntention.config.base import Strict, nearest
+
+STAGES = ("stage1", "stage2", "stage3")
+
+
+class AttentionOptions(Strict):
+    """What every attention kind has: how its output joins the features that go round it."""
+
+    residual: Literal["none", "plain", "gated"] = "gated"
+    """none: y = f(x); plain: y = x + f(x); gated: y = x + gate * f(x) with one learned scalar."""
+    gate_init: float = 0.0
+    """The gate's first value (residual: gated)."""
+    gate_learned: bool = True
+    """False freezes the gate at gate_init: a control."""
+
+
+class SelfAttentionOptions(AttentionOptions):
+    """Single-head dot-product self-attention over all positions, 1x1 convolutions for query, key and value."""
+
+    kind: Literal["self-attention"]
+    """The module."""
+    scale: float | None = Field(1.0, gt=0)
+    """Factor on the logits: 1 as in the study; empty for 1/sqrt(channels)."""
+
+
+class MultiHeadOptions(AttentionOptions):
+    """Multi-head dot-product self-attention with an output projection."""
+
+    kind: Literal["multi-head"]
+    """The module."""
+    heads: int = Field(8, ge=1)
+    """Heads; must divide the stage's channels."""
+    scale: float | None = Field(None, gt=0)
+    """Factor on the logits; empty for 1/sqrt(channels per head), as in the study."""
+
+
+class CbamOptions(AttentionOptions):
+    """Channel gate, then 7x7 spatial gate; plain outer residual and no BatchNorm, as in the study."""
+
+    kind: Literal["cbam"]
+    """The module."""
+    residual: Literal["none", "plain", "gated"] = "plain"
+    """none is the published CBAM; plain is the study's."""
+    reduction: int = Field(16, ge=1)
+    """Divisor of the channels in the channel gate's hidden layer; at least one must remain."""
+
+
+class PluginOptions(BaseModel):
+    """A kind registered by a file under `plugins`; its options are its constructor's keywords."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    kind: str
+    """The name it was registered under."""
+
+
+ATTENTION_OPTIONS: dict[str, type[AttentionOptions]] = {
+    "self-attention": SelfAttentionOptions,
+    "multi-head": MultiHeadOptions,
+    "cbam": CbamOptions,
+}
+
+
+def attention_tag(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return kind if kind in ATTENTION_OPTIONS else "plugin"
+
+
+Attention = Annotated[
+    Annotated[SelfAttentionOptions, Tag("self-attention")]
+    | Annotated[MultiHeadOptions, Tag("multi-head")]
+    | Annotated[CbamOptions, Tag("cbam")]
+    | Annotated[PluginOptions, Tag("plugin")],
+    Discriminator(attention_tag),
+]
+
+
+class Model(Strict):
+    """A CIFAR-style ResNet (He et al. 2015, section 4.2) with an attention slot after each of its three stages."""
+
+    depth: int = Field(20, ge=8)
+    """Layers: 6n + 2."""
+    width: int = Field(16, ge=2)
+    """Channels of the first stage; the others have twice and four times as many."""
+    attention: dict[Literal["stage1", "stage2", "stage3"], Attention | None] = Field({})
+    """The attention module after each stage; a stage that is left out, or empty, has none."""
+
+    @field_validator("attention", mode="before")
+    @classmethod
+    def known_stages(cls, value: Any) -> Any:
+        for stage in value if isinstance(value, Mapping) else ():
+            if stage not in STAGES:
+                raise ValueError(f"unknown key {stage!r}{nearest(stage, STAGES)}")
+        return value
+
+    @model_validator(mode="after")
+    def sizes_fit(self) -> "Model":
+        if (self.depth - 2) % 6:
+            raise ValueError(f"depth {self.depth} is not 6n + 2; use 8, 14, 20, 32, 44, 56 or 110")
+        for stage, options in self.modules.items():
+            channels = self.width * 2 ** STAGES.index(stage)
+            reduction = getattr(options, "reduction", 1) if options.kind == "cbam" else 1
+            heads = getattr(options, "heads", 1) if options.kind == "multi-head" else 1
+            if channels // reduction < 1:
+                raise ValueError(
+                    f"attention.{stage}: reduction {reduction} leaves {channels} // {reduction} = 0 hidden channels; "
+                    f"use {channels} or less"
+                )
+            if channels % heads:
+                raise ValueError(f"attention.{stage}: heads {heads} does not divide the stage's {channels} channels")
+        return self
+
+    @property
+    def modules(self) -> dict[str, Any]:
+        """Stage name to attention options, for the stages that have one, in order."""
+        return {s: o for s in STAGES if (o := self.attention.get(s)) is not None}
+
+    def identity(self) -> dict:
+        modules = {stage: options.model_dump(mode="json") for stage, options in self.modules.items()}
+        return {"depth": self.depth, "width": self.width, "attention": modules}

@@ -1,0 +1,150 @@
+"""The whole study and its run table: which runs there are, and the key of all that determines their bytes."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import model_validator
+
+from cnntention import versions
+from cnntention.config.base import Name, Strict, digest, require
+from cnntention.config.data import Dataset
+from cnntention.config.experiments import Evaluation, Experiment, Explanation, Profiling, PublishedResult, StudyInfo
+from cnntention.config.models import ATTENTION_OPTIONS, Model
+from cnntention.config.recipes import Recipe
+from cnntention.errors import UserError
+
+
+class Study(Strict):
+    """The whole configuration: the study's methods section."""
+
+    study: StudyInfo
+    """What is run now."""
+    datasets: dict[Name, Dataset]
+    """The images."""
+    models: dict[Name, Model]
+    """The networks."""
+    recipes: dict[Name, Recipe]
+    """The ways of training."""
+    experiments: dict[Name, Experiment]
+    """The questions, as grids of runs."""
+    evaluation: Evaluation = Evaluation()
+    """How the test split is scored."""
+    explanation: Explanation = Explanation()
+    """Which test images are explained."""
+    profiling: Profiling = Profiling()
+    """How cost is measured."""
+    published: tuple[PublishedResult, ...] = ()
+    """The original study's numbers."""
+    plugins: tuple[str, ...] = ()
+    """Python files that register attention modules of your own."""
+
+    @model_validator(mode="after")
+    def names_exist(self) -> "Study":
+        if "raw" in self.datasets:
+            raise ValueError("datasets.raw: data/raw/ holds the archives; use another name")
+        for name in self.study.experiments:
+            require(name, self.experiments, "study.experiments", "experiment")
+        for name, experiment in self.experiments.items():
+            for grid in experiment.grid:
+                for kind in ("datasets", "models", "recipes"):
+                    for entry in getattr(grid, kind):
+                        require(entry, getattr(self, kind), f"experiments.{name}.grid.{kind}", kind[:-1])
+            if experiment.baseline is not None:
+                require(experiment.baseline, self.models, f"experiments.{name}.baseline", "model")
+        for i, result in enumerate(self.published):
+            require(result.dataset, self.datasets, f"published.{i}.dataset", "dataset")
+            require(result.model, self.models, f"published.{i}.model", "model")
+        for name in self.explanation.showcase:
+            require(name, self.datasets, "explanation.showcase", "dataset")
+        return self
+
+    @model_validator(mode="after")
+    def kinds_exist(self) -> "Study":
+        if self.plugins:
+            return self  # the plugins' own kinds are known once they are imported: models.registry.check()
+        for name, model in self.models.items():
+            for stage, options in model.modules.items():
+                key = f"models.{name}.attention.{stage}.kind"
+                require(options.kind, ATTENTION_OPTIONS, key, "attention kind")
+        return self
+
+    # A plugin's code is what a user changes from run to run, so its bytes are part of its models' identity.
+    @cached_property
+    def plugin_hashes(self) -> dict[str, str]:
+        return {path: hashlib.sha256(read_plugin(path)).hexdigest() for path in self.plugins}
+
+    def model_identity(self, name: str) -> dict:
+        model = self.models[name]
+        own = any(options.kind not in ATTENTION_OPTIONS for options in model.modules.values())
+        return model.identity() | ({"plugins": sorted(self.plugin_hashes.values())} if own else {})
+
+    def data_key(self, dataset: str) -> str:
+        return digest(self.datasets[dataset].preparation())
+
+    def run(self, dataset: str, model: str, recipe: str, seed: int) -> "Run":
+        key = self._run_keys.get((dataset, model, recipe))
+        if key is None:
+            key = digest(
+                {
+                    "dataset": self.datasets[dataset].identity(),
+                    "model": self.model_identity(model),
+                    "recipe": self.recipes[recipe].identity(),
+                    "version": versions.TRAINING,
+                }
+            )
+            self._run_keys[dataset, model, recipe] = key
+        return Run(dataset=dataset, model=model, recipe=recipe, seed=seed, key=key)
+
+    @cached_property
+    def _run_keys(self) -> dict[tuple[str, str, str], str]:
+        return {}
+
+    def runs_of(self, experiment: str) -> list["Run"]:
+        """The experiment's runs, each once, in the order of its grids."""
+        runs = {
+            self.run(dataset, model, recipe, seed): None
+            for grid in self.experiments[experiment].grid
+            for dataset in grid.datasets
+            for recipe in grid.recipes
+            for model in grid.models
+            for seed in grid.seeds
+        }
+        return list(runs)
+
+    def runs(self, experiments: Iterable[str] | None = None) -> list["Run"]:
+        """The run table: every run of the chosen experiments (default: the study's), each once."""
+        names = self.study.experiments if experiments is None else experiments
+        return list({run: None for name in names for run in self.runs_of(name)})
+
+    def profile_key(self, dataset: str, model: str) -> str:
+        settings = self.profiling.model_dump(mode="json")
+        return digest([self.data_key(dataset), self.model_identity(model), settings, versions.PROFILING])
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training: dataset x model x recipe x seed. `key` hashes all that determines its bytes, but the seed."""
+
+    dataset: str
+    model: str
+    recipe: str
+    seed: int
+    key: str
+
+    @property
+    def folder(self) -> str:
+        return f"results/runs/{self.dataset}/{self.model}/{self.recipe}-{self.key}/seed{self.seed}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.model}/{self.recipe}/seed{self.seed}"
+
+
+def read_plugin(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"plugins: cannot read {path!r} ({error.strerror}); give the path of a Python file.") from None
