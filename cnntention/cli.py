@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     step("profile", profile, "dataset", "model", "out", "device")
     step("summarise", summarise, "out")
     step("report", report, "tables", "out")
+    step("publish", publish, "readme")
     step("schema", schema, "out")
     return top
 
@@ -56,6 +57,7 @@ OPTIONS: dict[str, dict] = {
     "run": {"required": True, "help": "results/runs/DATASET/MODEL/RECIPE-KEY/seedK"},
     "out": {"required": True, "help": "the file or folder to write"},
     "tables": {"required": True, "help": "the folder that `summarise` wrote"},
+    "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
     "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
     "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},
@@ -160,6 +162,13 @@ def report(args: argparse.Namespace) -> None:
     from cnntention.report.page import write_report
 
     write_report(load(args.config), Path(args.tables), Path(args.out))
+
+
+def publish(args: argparse.Namespace) -> None:
+    """Copy a study's report and tables to results/published/ and refresh the README's results."""
+    from cnntention.report.publish import publish as publish_study
+
+    publish_study(load(args.config).study.name, Path("results"), Path(args.readme))
 
 
 def schema(args: argparse.Namespace) -> None:

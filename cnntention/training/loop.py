@@ -65,40 +65,40 @@ def train_epoch(
     model.train()
     start = time.perf_counter()
     per_epoch = math.ceil(len(batches) / recipe.batch_size)
-    sums = torch.zeros(2, dtype=torch.float64 if batches.device.type != "mps" else torch.float32)
-    sums = sums.to(batches.device)
+    sums = torch.zeros(2, device=batches.device)  # of loss and of hits, kept on the device
     seen = 0
     for i, (images, labels) in enumerate(batches.shuffled(recipe.batch_size, seed, epoch)):
         step = (epoch - 1) * per_epoch + i
         lr = recipe.optimizer.lr * lr_factor(recipe.schedule, step, recipe.epochs * per_epoch, per_epoch)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        with autocast(batches.device, recipe.precision):
-            logits = model(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        sums += train_step(model, images, labels, optimizer, lr, recipe)
         seen += len(labels)
-        hits = (logits.detach().argmax(1) == labels).sum()
-        sums += torch.stack([loss.detach() * len(labels), hits]).to(sums.dtype)
         if (i + 1) % CHECK_EVERY == 0 or i + 1 == per_epoch:
-            mean_loss, accuracy = (sums / seen).tolist()
-            if not math.isfinite(mean_loss):
+            loss, accuracy = (sums / seen).tolist()
+            if not math.isfinite(loss):
                 raise UserError(
-                    f"the training loss is {mean_loss} at epoch {epoch}, step {i + 1}: the run diverged; "
+                    f"the training loss is {loss} at epoch {epoch}, step {i + 1}: the run diverged; "
                     f"lower optimizer.lr (it is {recipe.optimizer.lr}) or add schedule.warmup_epochs."
                 )
-            hooks.on_step(epoch, seen, mean_loss, accuracy)
+            hooks.on_step(epoch, seen, loss, accuracy)
     seconds = time.perf_counter() - start
-    return {
-        "epoch": epoch,
-        "lr": lr,
-        "train_loss": mean_loss,
-        "train_accuracy": accuracy,
-        "seconds": round(seconds, 3),
-        "images_per_s": round(seen / seconds, 1),
-    }
+    row = {"epoch": epoch, "lr": lr, "train_loss": loss, "train_accuracy": accuracy}
+    return row | {"seconds": round(seconds, 3), "images_per_s": round(seen / seconds, 1)}
+
+
+def train_step(
+    model: nn.Module, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, lr: float, recipe: Recipe
+) -> Tensor:
+    """One step; returns (2,): the batch's summed loss and its hits, on the device."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    with autocast(images.device, recipe.precision):
+        logits = model(images)
+    loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    hits = (logits.detach().argmax(1) == labels).sum()
+    return torch.stack([loss.detach() * len(labels), hits])
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -72,3 +72,23 @@ rule report:
             --tables results/{wildcards.study}/tables \
             --out results/{wildcards.study}/report
         """
+
+
+rule publish:
+    """Put the study's small results under version control, and the README's table in step with them."""
+    input:
+        f"results/{STUDY.study.name}/report/card.json",
+    log:
+        f"logs/publish/{STUDY.study.name}.log",
+    params:
+        config=CONFIG,
+    conda:
+        "../../environment.yml"
+    localrule: True
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+        python -m cnntention publish \
+            --config {params.config:q} \
+            --readme README.md
+        """

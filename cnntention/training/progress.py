@@ -1,0 +1,46 @@
+"""How a run is shown while it trains: a live bar where a person watches, one plain line an epoch otherwise."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+
+class Progress:
+    """`name` of the run, its epochs and the images of one; `first` is the number of epochs that were already done."""
+
+    def __init__(self, name: str, epochs: int, images: int):
+        self.name, self.epochs, self.images = name, epochs, images
+        self.first, self.start = 0, time.perf_counter()
+        self.live = sys.stderr.isatty()
+        self.bar: tqdm | None = None
+
+    def begin(self, first: int) -> None:
+        """Training starts now, after `first` epochs of an earlier process."""
+        self.first, self.start = first, time.perf_counter()
+        if first:
+            print(f"{self.name}: going on after epoch {first} of {self.epochs}", flush=True)
+        if self.live:
+            total = self.epochs * self.images
+            self.bar = tqdm(total=total, initial=first * self.images, unit="img", unit_scale=True, desc=self.name)
+
+    def step(self, epoch: int, seen: int, loss: float, accuracy: float) -> None:
+        """`seen` images of `epoch` are done, with these means."""
+        if self.bar:
+            self.bar.set_postfix(epoch=f"{epoch}/{self.epochs}", loss=f"{loss:.3f}", accuracy=f"{accuracy:.1%}")
+            self.bar.update((epoch - 1) * self.images + seen - self.bar.n)
+
+    def epoch(self, row: dict) -> None:
+        """An epoch is done; `row` is its line of the history."""
+        if self.bar:
+            if row["epoch"] == self.epochs:
+                self.bar.close()
+            return
+        left = (time.perf_counter() - self.start) / (row["epoch"] - self.first) * (self.epochs - row["epoch"])
+        print(
+            f"{self.name}: epoch {row['epoch']}/{self.epochs}  lr {row['lr']:.2e}  "
+            f"train loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}  "
+            f"val loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.1%}  "
+            f"{row['images_per_s']:.0f} images/s  {left / 60:.1f} min left",
+            flush=True,
+        )
