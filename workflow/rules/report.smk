@@ -80,11 +80,11 @@ rule publish:
         f"results/{STUDY.study.name}/report/card.json",
     log:
         f"logs/publish/{STUDY.study.name}.log",
-    params:
-        config=CONFIG,
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
