@@ -55,7 +55,7 @@ def find_run(study: Study, folder: str) -> Run:
             int(parts[3].removeprefix("seed")),
         )
         run = study.run(dataset, model, recipe, seed)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, IndexError):
         raise UserError(
             f"{folder}: is not a run of this study; give results/runs/DATASET/MODEL/RECIPE-KEY/seedK with names from "
             "the configuration."

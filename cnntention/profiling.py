@@ -1,5 +1,6 @@
 """What a model costs on one image size: parameters, MACs, memory and times on this machine."""
 
+import logging
 import resource
 import statistics
 import sys
@@ -8,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnntention.config import STAGES, Model, Profiling
@@ -40,6 +40,10 @@ def attention_bytes(model: Model, height: int, width: int) -> int:
 
 def timing(statement: str, scope: dict, settings: Profiling) -> dict:
     """Median and interquartile range, ms, of a statement (torch's benchmark timer: warm-up, synchronization)."""
+    # the benchmark module imports torch's compiler tools, which warn of an absent GPU where a CUDA compiler is present
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch.utils.benchmark import Timer
+
     timer = Timer(statement, globals=scope, num_threads=settings.threads)
     timer.timeit(1)
     measured = timer.blocked_autorange(min_run_time=settings.min_seconds)

@@ -19,6 +19,7 @@ def publish(study: str, results: Path, readme: Path) -> None:
     """Publish `results/<study>` and refresh the README; raises UserError where the markers are missing."""
     target = results / "published" / study
     for part in ("report", "tables"):
+        files.read_json(results / study / part / "card.json")  # written last: without it the part is not finished
         shutil.copytree(results / study / part, target / part, dirs_exist_ok=True)
     write_readme(results / "published", readme)
 
