@@ -74,13 +74,15 @@ class Batches:
         columns = left[:, None] + torch.where(mirror[:, None], across.flip(0), across)  # (B, W)
         return self.pixels[index[:, None, None], rows[:, :, None], columns[:, None, :]]
 
+    def plain(self, index: Tensor | slice) -> Tensor:
+        """Images as they are, without their padding: (B, H, W, C) uint8."""
+        return self.pixels[index, self.pad : self.pad + self.height, self.pad : self.pad + self.width]
+
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The split as it is: no shuffling, no augmentation."""
-        p = self.pad
         for start in range(0, len(self), batch_size):
             part = slice(start, start + batch_size)
-            pixels = self.pixels[part, p : p + self.height, p : p + self.width]
-            yield self.normalized(pixels), self.labels[part]
+            yield self.normalized(self.plain(part)), self.labels[part]
 
 
 def load_batches(folder: str | Path, dataset: Dataset, split: str, device: torch.device) -> Batches:

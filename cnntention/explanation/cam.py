@@ -38,11 +38,8 @@ def explain(model: nn.Module, batches: Batches, chosen: list[int], batch_size: i
     (N, H, W) uint8, a map's [0, 1] as 0..255.
     """
     model.eval()
-    # the maps need gradients of activations, not of weights
-    frozen = [p for p in model.parameters() if p.requires_grad]
     index = torch.tensor(chosen, device=batches.device)
-    pad = batches.pad
-    pixels = batches.pixels[index, pad : pad + batches.height, pad : pad + batches.width]
+    pixels = batches.plain(index)
     images, labels = batches.normalized(pixels), batches.labels[index]
     with torch.no_grad():
         predicted = torch.cat([model(part).argmax(1) for part in images.split(batch_size)])
@@ -56,8 +53,7 @@ def explain(model: nn.Module, batches: Batches, chosen: list[int], batch_size: i
             parts = zip(images.split(batch_size), target.split(batch_size), strict=True)
             maps = np.concatenate([grad_cam(model, x, c, stage) for x, c in parts])
             result[f"cam.{stage}.{name}"] = np.rint(maps * 255).astype(np.uint8)
-    for parameter in frozen:
-        parameter.grad = None
+    model.zero_grad(set_to_none=True)
     return result
 
 
