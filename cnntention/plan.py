@@ -69,11 +69,12 @@ def find_run(study: Study, folder: str) -> Run:
 
 
 def read_key(path: str | Path) -> dict | None:
-    """The JSON file's content, None if there is no such file or it cannot be read (it is then remade)."""
+    """The JSON file's mapping, None if there is no such file or it is none (it is then remade)."""
     try:
-        return json.loads(Path(path).read_bytes())
+        value = json.loads(Path(path).read_bytes())
     except (OSError, ValueError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def evaluation_key(study: Study, run: Run, weights_sha256: str) -> str:
@@ -149,7 +150,7 @@ class Plan:
             return Path(folder, name).exists()
         if run is None:  # nothing to compare with: the run itself is missing, and comes first
             return False
-        return made.get("key") != key_of(self.study, find_run(self.study, folder), run["weights_sha256"])
+        return made.get("key") != key_of(self.study, find_run(self.study, folder), run.get("weights_sha256", ""))
 
     def _stale_tables(self, folder: str) -> bool:
         path = Path(folder, "card.json")
@@ -159,7 +160,7 @@ class Plan:
         if made.get("settings") != summary_settings(self.study):
             return True
         # what is not there (not pulled, say) cannot have changed
-        return any(made["inputs"].get(name) != found for name, found in summary_content(self.study).items())
+        return any(made.get("inputs", {}).get(name) != found for name, found in summary_content(self.study).items())
 
     def _stale_report(self, folder: str) -> bool:
         path, of_tables = Path(folder, "card.json"), f"{Path(folder).parent}/tables"
@@ -168,14 +169,14 @@ class Plan:
             return path.exists()
         if self.stale(of_tables, "tables"):
             return True
-        return tables is not None and made.get("key") != report_key(self.study, tables["key"])
+        return tables is not None and made.get("key") != report_key(self.study, tables.get("key", ""))
 
     def move_stale(self) -> list[str]:
         """Move files that another configuration made to results/stale/, so that nothing is lost; returns them."""
         moved = []
         groups = [
             (run.folder, kind, names)
-            for run in self.study.runs()
+            for run in self.study.runs(self.study.experiments)
             for kind, names in (("evaluation", EVALUATION_FILES), ("explanation", EXPLANATION_FILES))
         ]
         for folder, kind, names in groups:
