@@ -24,7 +24,6 @@ def test_forward_loss_and_optimizer_stay_on_the_device(name, precision):
         with autocast(images.device, precision):
             logits = net(images)
         assert logits.device.type == "cuda"
-        assert logits.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
         assert F.cross_entropy(logits.float(), labels).device.type == "cuda"
         assert make_optimizer(net, Optimizer(name="adamw", lr=0.1)).param_groups
         for slot, module in attention_modules(net):
