@@ -38,8 +38,9 @@ def write_readme(published: Path, readme: Path) -> None:
 def section(folder: Path, root: Path) -> str:
     """One study: its question, its cells (mean, sd, n, difference), and where the numbers come from."""
     study = files.read_json(folder / "tables/study.json")
-    cells = pd.read_csv(folder / "tables/experiments.csv")
-    data = pd.read_csv(folder / "tables/datasets.csv").set_index("dataset")
+    names = dict.fromkeys(("dataset", "model", "commit", "hardware", "source", "source_sha256"), str)
+    cells = pd.read_csv(folder / "tables/experiments.csv", dtype=names)
+    data = pd.read_csv(folder / "tables/datasets.csv", dtype=names).set_index("dataset")
     link = folder.relative_to(root) / "report/report.md"
     lines = [f"**{study['study']['question']}** ([report]({link}))\n"]
     for name, rows in cells.groupby("experiment", sort=False):
