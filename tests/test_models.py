@@ -124,6 +124,19 @@ def test_outputs_and_gradients_equal_the_plain_equations(kind, stage, dtype, tol
         assert (one - other).abs().max() < tolerance * largest
 
 
+@pytest.mark.parametrize("kind", ["self-attention", "multi-head"])
+@pytest.mark.parametrize("size", [8, 16, 20])
+def test_bf16_is_the_same_up_to_its_rounding(kind, size):
+    """Short sequences take another way on the CPU; 24 images make several pieces of it."""
+    torch.manual_seed(0)
+    module = build(SMALL[kind], 3, 10).att1
+    x = torch.randn(24, 8, size, size)
+    exact = module(x) - x
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = module(x) - x
+    assert (rounded - exact).norm() < 0.02 * exact.norm()
+
+
 def plain_resnet(x, state, blocks):
     """The whole backbone, by functional calls on the state dict, in evaluation mode."""
 

@@ -53,16 +53,26 @@ class Attention(nn.Module):
 
 
 def dot_product(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """softmax(scale q k^T) v for (B, heads, L, d); exact, in the precision and padding that are fast on a CPU."""
+    """softmax(scale q k^T) v for (B, heads, L, d); what is special about the CPU is its speed alone."""
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
-    dim, dtype = q.shape[-1], q.dtype
-    if q.shape[-2] <= 512:  # up to here the CPU's bf16 kernel takes up to four times as long as its fp32 one
-        q, k, v = (t.float() if dtype == torch.bfloat16 else t for t in (q, k, v))
-    if dim < 16:  # and it is slow on narrow heads; zeros change no dot product
-        q, k, v = (F.pad(t, (0, 16 - dim)) for t in (q, k, v))
-    with torch.autocast("cpu", enabled=False):  # which would undo the choice of precision
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :dim].to(dtype)
+    dim, length = q.shape[-1], q.shape[-2]
+    with torch.autocast("cpu", enabled=False):  # the precision is that of q, k and v
+        if q.dtype == torch.bfloat16 and length <= 256:
+            return in_pieces(q, k, v, scale)
+        if dim < 16:  # the kernel is slow on narrow heads; zeros change no dot product
+            q, k, v = (F.pad(t, (0, 16 - dim)) for t in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :dim]
+
+
+def in_pieces(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    """The equation itself, a few images at a time: for short sequences in bf16 faster than the CPU's fused kernel.
+
+    A piece's scores, (images, heads, L, L), fit the cache; all are kept for the backward pass, hence only short ones.
+    """
+    images = max(1, 2**21 // (q.shape[1] * q.shape[2] ** 2))
+    pieces = zip(q.split(images), k.split(images), v.split(images), strict=True)
+    return torch.cat([(scale * a @ b.mT).softmax(dim=-1) @ c for a, b, c in pieces])
 
 
 @register("multi-head")
