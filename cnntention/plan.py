@@ -5,6 +5,7 @@ it; a file with another key counts as missing. Timestamps decide nothing. Knows 
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from cnntention import versions
-from cnntention.config import Run, Study, digest
+from cnntention.config import Run, Study, digest, load
 from cnntention.errors import UserError
 from cnntention.files import sha256, write_text
 
@@ -20,6 +21,7 @@ RUN_FILES = ("run.json", "model.safetensors", "history.csv")
 EVALUATION_FILES = ("metrics.json", "predictions.safetensors")
 EXPLANATION_FILES = ("explanations.json", "explanations.safetensors")
 STALE = Path("results/stale")
+FROZEN = "CNNTENTION_CONFIG"
 
 
 def freeze(study: Study) -> str:
@@ -28,7 +30,13 @@ def freeze(study: Study) -> str:
     path = Path(".snakemake/config") / f"{digest(text)}.json"
     if not path.exists():
         write_text(path, text)
+    os.environ[FROZEN] = str(path)  # for the jobs of a cluster
     return str(path)
+
+
+def frozen() -> Study:
+    """The configuration of the workflow that submitted this job: a cluster's job plans again, maybe hours later."""
+    return load([os.environ[FROZEN]])
 
 
 def data_folder(study: Study, dataset: str) -> str:

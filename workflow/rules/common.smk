@@ -4,17 +4,15 @@ Every input is `ancient`: a file is made again when it is missing, or when its c
 it (then `needs` adds the marker, which is newer than all results), never because of a timestamp.
 """
 
-import os
 import sys
 
 from cnntention import plan
-from cnntention.config import load, parse_study
+from cnntention.config import parse_study
 from cnntention.data.archives import raw_path
 from cnntention.errors import UserError
 
 try:
-    # A cluster's job plans again, maybe hours later: it reads what was frozen when it was submitted, not config.yaml.
-    STUDY = load([os.environ["CNNTENTION_CONFIG"]]) if workflow.remote_exec else parse_study(config)
+    STUDY = plan.frozen() if workflow.remote_exec else parse_study(config)
     if STUDY.plugins:
         from cnntention.models.registry import check
 
@@ -22,7 +20,7 @@ try:
 except UserError as error:
     sys.exit(str(error))
 
-CONFIG = os.environ["CNNTENTION_CONFIG"] = plan.freeze(STUDY)
+CONFIG = plan.freeze(STUDY)
 PLAN = plan.Plan(STUDY)
 RUNS = STUDY.runs()
 DATASETS = list(dict.fromkeys(run.dataset for run in RUNS))
