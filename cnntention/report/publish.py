@@ -48,7 +48,8 @@ def section(folder: Path, root: Path) -> str:
         lines.append("| dataset | model | n | test accuracy, % | difference, points |\n| --- | --- | --: | --: | --: |")
         lines += [row_of(row) for row in rows.itertuples()]
         lines.append("")
-    for figure in sorted((folder / "report/figures").glob("*.accuracy.svg"))[:1]:
+    figure = folder / f"report/figures/{cells['dataset'].iloc[0]}.accuracy.svg"
+    if figure.exists():
         lines.append(f"![Test accuracy of every seed]({figure.relative_to(root)})\n")
     hardware, commits = ("; ".join(dict.fromkeys(cells[column])) for column in ("hardware", "commit"))
     used = "; ".join(f"{name}: {source_of(data.loc[name])}" for name in dict.fromkeys(cells["dataset"]))
