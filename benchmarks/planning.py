@@ -19,6 +19,7 @@ import yaml
 
 from cnntention import files, plan
 from cnntention.config import load
+from cnntention.report.figures import figure_files
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,6 +55,9 @@ def pretend_finished(study) -> None:
     base = Path(f"results/{study.study.name}")
     files.write_json(base / "tables/card.json", {"key": key, "settings": settings, "inputs": content})
     files.write_json(base / "report/card.json", {"key": plan.report_key(study, key)})
+    others = ["tables/runs.csv", "report/index.html", "report/report.md"]
+    for name in others + [f"report/{figure.path}" for figure in figure_files(study)]:
+        files.write_text(base / name, "")
 
 
 def seconds_to_plan() -> tuple[float, str]:
