@@ -1,5 +1,6 @@
 """A run's weights on disk, and the network that they belong to."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -7,8 +8,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from cnntention import files
+from cnntention import device, files, plan
 from cnntention.config import Run, Study
+from cnntention.data.augment import Batches, load_batches
+from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
 from cnntention.models.registry import build
 from cnntention.models.resnet import ResNet
@@ -21,20 +24,38 @@ def write_weights(path: Path, model: nn.Module) -> str:
     return files.sha256(path)
 
 
-def read_run(run: Run) -> dict:
-    """The run's run.json."""
-    return files.read_json(Path(run.folder) / "run.json")
+@dataclass(frozen=True)
+class Opened:
+    """A finished run, ready to be looked at."""
+
+    record: dict
+    """Its run.json."""
+    card: dict
+    """Its dataset's card."""
+    batches: Batches
+    """The test split, on the device."""
+    model: ResNet
+    """Its trained network, on the device, in evaluation mode."""
+    device: torch.device
 
 
-def read_model(study: Study, run: Run, card: dict, device: torch.device) -> ResNet:
-    """The run's trained network in evaluation mode; raises UserError if the file is not the one of run.json."""
-    path = Path(run.folder) / "model.safetensors"
-    expected = read_run(run)["weights_sha256"]
+def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
+    """Choose the device, read the run and the test split; raises UserError if a file is missing or not the run's."""
+    where = device.choose(device_name)
+    device.prepare_torch(threads, where)
+    data = plan.data_folder(study, run.dataset)
+    record, card = files.read_json(Path(run.folder) / "run.json"), read_card(data)
+    batches = load_batches(data, study.datasets[run.dataset], "test", where)
+    model = build(study.models[run.model], card["image"]["channels"], card["classes"], run.seed)
+    read_weights(Path(run.folder) / "model.safetensors", record["weights_sha256"], model)
+    return Opened(record, card, batches, model.to(where, memory_format=torch.channels_last).eval(), where)
+
+
+def read_weights(path: Path, expected: str, model: nn.Module) -> None:
+    """Load a state dict into the model; raises UserError if the file is not the one whose SHA-256 is `expected`."""
     if not path.exists() or files.sha256(path) != expected:
         raise UserError(f"{path}: is missing or not the file that run.json describes; delete the folder to retrain.")
-    model = build(study.models[run.model], card["image"]["channels"], card["classes"], run.seed)
     try:
         model.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path}: does not fit the model {run.model!r} ({str(error).splitlines()[0]}).") from None
-    return model.to(device, memory_format=torch.channels_last).eval()
+        raise UserError(f"{path}: does not fit the model ({str(error).splitlines()[0]}).") from None

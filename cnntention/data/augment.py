@@ -21,7 +21,8 @@ from cnntention.seeding import generator
 class Batches:
     """A split on a device.
 
-    images: (N, C, H, W) uint8; labels: (N,) integers; mean, sd: per channel, for pixels in [0, 1].
+    images: (N, C, H, W) uint8; labels: (N,) integers; mean, sd: per channel, for pixels in [0, 1]; extras: what else
+    is known of the images (index; of CueMatch mask and factors.*), as arrays of length N, not on the device.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Batches:
         sd: list[float],
         device: torch.device,
         augment: Augmentation | None = None,
+        extras: dict[str, np.ndarray] | None = None,
     ):
         augment = augment or Augmentation()
         self.flip, self.pad = augment.flip, augment.crop_padding
@@ -41,6 +43,7 @@ class Batches:
         self.labels = torch.from_numpy(labels).long().to(device)
         self.height, self.width = images.shape[2:]
         self.device = device
+        self.extras = extras or {}
         self.scale = 1 / (255 * torch.tensor(sd, dtype=torch.float32, device=device))
         self.shift = -torch.tensor(mean, dtype=torch.float32, device=device) * 255 * self.scale
 
@@ -97,4 +100,4 @@ def load_batches(folder: str | Path, dataset: Dataset, split: str, device: torch
             f"but the images have {channels} channels."
         )
     augment = dataset.augment if split == "train" else None
-    return Batches(part.images, part.labels, list(mean), list(sd), device, augment)
+    return Batches(part.images, part.labels, list(mean), list(sd), device, augment, part.extras)
