@@ -6,9 +6,10 @@ A golden test (`tests/test_golden.py`) fails when a step's numbers change and it
 """
 
 PREPARATION = 1
-TRAINING = 1
+TRAINING = 2
 EVALUATION = 1
-EXPLANATION = 1
+DIAGNOSIS = 1
+EXPLANATION = 2
 PROFILING = 1
 SUMMARY = 1
 REPORT = 1

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 from cnntention.config import Augmentation, Model, Optimizer, Recipe, Schedule
 from cnntention.data.augment import Batches
 from cnntention.errors import UserError
-from cnntention.models.registry import build
+from cnntention.models.registry import attention_state, build
 from cnntention.training.loop import Hooks, train
 from cnntention.training.recipe import lr_factor, make_optimizer
 from cnntention.training.state import State
@@ -247,6 +247,7 @@ def test_history_has_what_its_docstring_says():
     for row in history:
         assert set(row) == {
             "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "images_per_s",
+            *attention_state(build(LOOKING, 3, 10)),
         }  # fmt: skip
         assert 0 <= row["val_accuracy"] <= 1
 

@@ -4,28 +4,31 @@ Knows no torch and no Snakemake. `Study.runs()` is the run table that the workfl
 The modules go from parts to whole: base; data, models, recipes and experiments; study; reading.
 """
 
-from cnntention.config.base import Strict, digest, nearest
+from cnntention.config.base import Strict, digest, merge, nearest
 from cnntention.config.data import Archive, Augmentation, CifarBinarySource, CueMatchSource, Dataset
-from cnntention.config.experiments import Profiling
+from cnntention.config.experiments import Alive, Diagnostics, Profiling
 from cnntention.config.models import ATTENTION_OPTIONS, STAGES, Model
-from cnntention.config.reading import load, merge, parse_study
-from cnntention.config.recipes import Optimizer, Recipe, Schedule
+from cnntention.config.reading import load, parse_study
+from cnntention.config.recipes import Optimizer, Recipe, Schedule, Stop
 from cnntention.config.study import Run, Study
 
 __all__ = [
     "ATTENTION_OPTIONS",
     "STAGES",
+    "Alive",
     "Archive",
     "Augmentation",
     "CifarBinarySource",
     "CueMatchSource",
     "Dataset",
+    "Diagnostics",
     "Model",
     "Optimizer",
     "Profiling",
     "Recipe",
     "Run",
     "Schedule",
+    "Stop",
     "Strict",
     "Study",
     "digest",

@@ -36,6 +36,32 @@ def require(name: str, known: Iterable[str], key: str, what: str) -> None:
         raise ValueError(f"{key}: unknown {what} {name!r}{nearest(name, known)}")
 
 
+def merge(base: Mapping, overlay: Mapping) -> dict:
+    """`base` with `overlay` laid over it: mappings merge, all else is replaced (as Snakemake does)."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def extended(section: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries with each `extends: <name>` replaced by that entry, the rest of its own keys laid over it."""
+
+    def resolve(name: str, below: tuple[str, ...]) -> Any:
+        entry = entries[name]
+        if not isinstance(entry, Mapping) or "extends" not in entry:
+            return entry
+        base = entry["extends"]
+        require(base, entries, f"{section}.{name}.extends", section[:-1])
+        if base in (*below, name):
+            raise ValueError(f"{section}.{name}.extends: {' > '.join((*below, name, base))} goes in a circle")
+        own = {key: value for key, value in entry.items() if key != "extends"}
+        return merge(resolve(base, (*below, name)), own)
+
+    return {name: resolve(name, ()) for name in entries}
+
+
 class Strict(BaseModel):
     """A frozen part of the configuration that refuses keys it does not know and names the nearest ones."""
 
@@ -49,3 +75,15 @@ class Strict(BaseModel):
                 if key not in cls.model_fields:
                     raise ValueError(f"unknown key {key!r}{nearest(key, cls.model_fields)}")
         return data
+
+
+def may_be_partial(schema: dict) -> None:
+    """For editors: nothing is required where `extends` may bring the rest."""
+    schema.pop("required", None)
+
+
+def may_extend(schema: dict) -> None:
+    """For editors: `extends` and what it means."""
+    may_be_partial(schema)
+    text = "Name of another entry of this section: what it says holds here too, but for the keys given anew."
+    schema["properties"] = {"extends": {"type": "string", "description": text}} | schema["properties"]

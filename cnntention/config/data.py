@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 from pydantic import BeforeValidator, Field, model_validator
 
 from cnntention import versions
-from cnntention.config.base import Strict, one_or_many
+from cnntention.config.base import Strict, may_extend, one_or_many
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -116,7 +116,9 @@ class Augmentation(Strict):
     flip: bool = False
     """Mirror left to right with probability 1/2. Not for digits or for CueMatch, whose labels it would break."""
     crop_padding: int = Field(0, ge=0, le=16)
-    """Pad with zeros by this many px and crop at random to the image's size."""
+    """Pad with zeros by this many px and crop at random."""
+    crop_size: int | None = Field(None, ge=8)
+    """Side of the crop, px; the image's own when empty."""
 
 
 class Normalization(Strict):
@@ -128,15 +130,15 @@ class Normalization(Strict):
     """Divided by."""
 
 
-class Dataset(Strict):
+class Dataset(Strict, json_schema_extra=may_extend):
     """A named set of images with fixed train, val and test splits."""
 
     source: Source
     """Where the images come from."""
     train_images: int | None = Field(None, ge=1)
     """Training images to keep (stratified by class), after the validation split; all when empty."""
-    validation_images: int = Field(5000, ge=1)
-    """Images set apart from the training set, stratified by class, never augmented."""
+    validation_images: int = Field(5000, ge=0)
+    """Images set apart from the training set, stratified by class, never augmented; 0: the test split is monitored."""
     test_images: int | None = Field(None, ge=1)
     """Test images to keep: the first ones, in the published order; all when empty."""
     split_seed: int = Field(0, ge=0)

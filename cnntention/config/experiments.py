@@ -1,6 +1,6 @@
 """What is asked, as grids of runs; the original study's answers; and how ours are measured."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -43,8 +43,8 @@ class Experiment(Strict):
 class PublishedResult(Strict):
     """A number of the original study, shown beside ours."""
 
-    dataset: str
-    """Name of the dataset it was measured on."""
+    dataset: Names
+    """Names of the datasets that it is compared with."""
     model: str
     """Name of the model."""
     test_error: float = Field(ge=0, le=100)
@@ -62,6 +62,8 @@ class StudyInfo(Strict):
     """Results go to results/<name>/; runs are shared between studies."""
     question: str
     """The question that the report answers."""
+    scale: Literal["full", "cpu"] = "full"
+    """cpu: so small that two cores manage it; the report then says that its findings hold for these sizes alone."""
     experiments: Names
     """The experiments to run, in the report's order."""
 
@@ -73,23 +75,57 @@ class Evaluation(Strict):
     """Equal-width bins of the expected calibration error."""
 
 
-class Explanation(Strict):
-    """Which test images are explained."""
+class Alive(Strict):
+    """When an attention module counts as alive: when it is neither off, nor constant, nor uniform."""
 
-    images: int = Field(64, ge=1)
-    """A seeded sample of the test split, the same for every model."""
+    relative_change: float = Field(0.01, ge=0)
+    """off: it changes the features by less than this share of their norm, and so is the identity in effect."""
+    entropy: float = Field(0.999, gt=0, le=1)
+    """uniform: every head's normalized entropy is above this, and so attention is a plain global average."""
+    gate_spread: float = Field(0.01, ge=0)
+    """constant: the sd of each of its gates (CBAM) is below this, and so it is a fixed factor."""
+
+
+class Diagnostics(Strict):
+    """How the attention of a finished run is examined."""
+
+    images: int = Field(1000, ge=1)
+    """A seeded sample of the test split, the same for every model; all if there are fewer."""
+    map_images: int = Field(100, ge=1)
+    """The first of the sample, whose attention maps are measured: a map can take 32 MiB an image."""
     seed: int = Field(0, ge=0)
     """Seed of that sample."""
+    alive: Alive = Alive()
+    """Thresholds."""
+
+
+class Explanation(Strict):
+    """Which test images are explained, and how explanations are scored."""
+
+    images: int = Field(64, ge=1)
+    """A seeded sample of the test split, the same for every model, whose maps are stored."""
+    seed: int = Field(0, ge=0)
+    """Seed of that sample."""
+    scored_images: int = Field(500, ge=2)
+    """As many of the same sample for the scores; all of the test split if it is smaller."""
+    road_images: int = Field(100, ge=2)
+    """The first of those, for ROAD, which imputes each image 40 times."""
+    sanity_threshold: float = Field(0.5, gt=0, le=1)
+    """Maps whose rank correlation with an untrained network's is not below this show the image, not the network."""
+    foreground: dict[str, Annotated[int, Field(ge=0, le=254)]] = Field({})
+    """Per dataset without masks: a pixel is foreground, on which maps should lie, if a channel exceeds this (0-255)."""
     showcase: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] = Field({})
     """Per dataset: indices of further test images, such as those the original study shows."""
 
 
 class Profiling(Strict):
-    """How cost is measured."""
+    """How cost is measured: all models of a dataset in one process, in turn."""
 
     batch_size: int = Field(128, ge=1)
     """Batch of throughput, training step and memory; latency is measured at batch 1."""
     threads: int = Field(1, ge=1)
     """CPU threads, fixed so that machines can be compared."""
-    min_seconds: float = Field(1.0, gt=0, le=60)
-    """Least time spent on each measurement."""
+    rounds: int = Field(5, ge=3, le=100)
+    """How often each model is measured, in turn with the others; medians and quartiles are over rounds."""
+    min_seconds: float = Field(0.2, gt=0, le=60)
+    """Least time for each model, measurement and round; a call that takes longer is timed once a round."""

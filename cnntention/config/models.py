@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from cnntention.config.base import Strict, nearest
+from cnntention.config.base import Strict, may_extend, nearest, one_or_many
 
 STAGES = ("stage1", "stage2", "stage3")
 
@@ -21,7 +21,16 @@ class AttentionOptions(Strict):
     """False freezes the gate at gate_init: a control."""
 
 
-class SelfAttentionOptions(AttentionOptions):
+class DotProductOptions(AttentionOptions):
+    """What self-attention and multi-head attention share."""
+
+    query_key: Literal["learned", "frozen", "zero"] = "learned"
+    """Controls: frozen keeps query and key as initialized; zero makes every position look at all positions alike."""
+    positions: Literal["none", "sine"] = "none"
+    """sine: a fixed two-dimensional sinusoidal encoding of the position joins queries and keys."""
+
+
+class SelfAttentionOptions(DotProductOptions):
     """Single-head dot-product self-attention over all positions, 1x1 convolutions for query, key and value."""
 
     kind: Literal["self-attention"]
@@ -30,7 +39,7 @@ class SelfAttentionOptions(AttentionOptions):
     """Factor on the logits: 1 as in the study; empty for 1/sqrt(channels)."""
 
 
-class MultiHeadOptions(AttentionOptions):
+class MultiHeadOptions(DotProductOptions):
     """Multi-head dot-product self-attention with an output projection."""
 
     kind: Literal["multi-head"]
@@ -79,17 +88,20 @@ Attention = Annotated[
     | Annotated[PluginOptions, Tag("plugin")],
     Discriminator(attention_tag),
 ]
+Slot = Annotated[tuple[Attention, ...], BeforeValidator(one_or_many), Field(min_length=1)]
 
 
-class Model(Strict):
-    """A CIFAR-style ResNet (He et al. 2015, section 4.2) with an attention slot after each of its three stages."""
+class Model(Strict, json_schema_extra=may_extend):
+    """A CIFAR-style ResNet (He et al. 2015, section 4.2) with attention after its stages or in their blocks."""
 
     depth: int = Field(20, ge=8)
     """Layers: 6n + 2."""
     width: int = Field(16, ge=2)
     """Channels of the first stage; the others have twice and four times as many."""
-    attention: dict[Literal["stage1", "stage2", "stage3"], Attention | None] = Field({})
-    """The attention module after each stage; a stage that is left out, or empty, has none."""
+    attention: dict[Literal["stage1", "stage2", "stage3"], Slot | None] = Field({})
+    """Each stage's attention module, or a list of them, one after the other; a stage left out, or empty, has none."""
+    placement: Literal["stage", "block"] = "stage"
+    """stage: once, after the stage, as in the study; block: in each block, before the shortcut (Woo et al. 2018)."""
 
     @field_validator("attention", mode="before")
     @classmethod
@@ -103,7 +115,7 @@ class Model(Strict):
     def sizes_fit(self) -> "Model":
         if (self.depth - 2) % 6:
             raise ValueError(f"depth {self.depth} is not 6n + 2; use 8, 14, 20, 32, 44, 56 or 110")
-        for stage, options in self.modules.items():
+        for stage, options in ((stage, options) for stage, slot in self.modules.items() for options in slot):
             channels = self.width * 2 ** STAGES.index(stage)
             reduction = getattr(options, "reduction", 1) if options.kind == "cbam" else 1
             heads = getattr(options, "heads", 1) if options.kind == "multi-head" else 1
@@ -117,10 +129,15 @@ class Model(Strict):
         return self
 
     @property
-    def modules(self) -> dict[str, Any]:
-        """Stage name to attention options, for the stages that have one, in order."""
+    def modules(self) -> dict[str, tuple[Any, ...]]:
+        """Stage name to the options of its attention modules, for the stages that have any, in order."""
         return {s: o for s in STAGES if (o := self.attention.get(s)) is not None}
 
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of attention in it, each once."""
+        return list(dict.fromkeys(options.kind for slot in self.modules.values() for options in slot))
+
     def identity(self) -> dict:
-        modules = {stage: options.model_dump(mode="json") for stage, options in self.modules.items()}
-        return {"depth": self.depth, "width": self.width, "attention": modules}
+        modules = {s: [options.model_dump(mode="json") for options in slot] for s, slot in self.modules.items()}
+        return {"depth": self.depth, "width": self.width, "attention": modules, "placement": self.placement}

@@ -2,30 +2,34 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from cnntention.config.base import nearest
+from cnntention.config.base import merge, nearest
 from cnntention.config.models import ATTENTION_OPTIONS
 from cnntention.config.study import Study
 from cnntention.errors import UserError
 
 
-def merge(base: dict, overlay: Mapping) -> dict:
-    """`base` with `overlay` laid over it: mappings merge, all else is replaced (as Snakemake does)."""
-    merged = dict(base)
-    for key, value in overlay.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
+def place(loc: Iterable[str | int], config: Any) -> list[str | int]:
+    """pydantic's location as the file has it: without its tags, and without the 0 of a list that was given as one."""
+    hidden = set(ATTENTION_OPTIONS) | {"plugin", "idx", "cifar-binary", "npz", "cuematch"}
+    found: list[str | int] = []
+    for i, part in enumerate(loc):
+        listed = isinstance(config, list | tuple)
+        if (part in hidden and i > 1) or (isinstance(part, int) and not listed):
+            continue
+        found.append(part)
+        config = config[part] if listed else config.get(part) if isinstance(config, Mapping) else None
+    return found
 
 
-def sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError, config: Mapping) -> str:
     """The first thing that pydantic found wrong, as one sentence with the key it is under."""
     first = error.errors()[0]
-    hidden = set(ATTENTION_OPTIONS) | {"plugin", "idx", "cifar-binary", "npz", "cuematch"}
-    loc = [part for i, part in enumerate(first["loc"]) if not (part in hidden and i > 1)]
+    loc = place(first["loc"], config)
     key = ".".join(str(part) for part in loc if part != "[key]")
     message = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
@@ -47,7 +51,7 @@ def parse_study(config: Mapping) -> Study:
     except ValidationError as error:
         more = error.error_count() - 1
         also = f" ({more} more like it)" if more else ""
-        raise UserError(f"configuration: {sentence(error)}.{also}".replace("..", ".")) from None
+        raise UserError(f"configuration: {sentence(error, config)}.{also}".replace("..", ".")) from None
 
 
 def load(paths: Iterable[str | Path]) -> Study:

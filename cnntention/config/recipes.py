@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cnntention.config.base import Strict
+from cnntention.config.base import Strict, may_be_partial, may_extend
 
 
-class Optimizer(Strict):
+class Optimizer(Strict, json_schema_extra=may_be_partial):
     """The update rule."""
 
     name: Literal["sgd", "adam", "adamw"]
@@ -26,7 +26,7 @@ class Optimizer(Strict):
     """Parameters that are not decayed."""
 
 
-class Schedule(Strict):
+class Schedule(Strict, json_schema_extra=may_be_partial):
     """The learning rate over the epochs."""
 
     name: Literal["constant", "multistep", "cosine", "onecycle"]
@@ -49,11 +49,20 @@ class Schedule(Strict):
         return self
 
 
-class Recipe(Strict):
+class Stop(Strict, json_schema_extra=may_be_partial):
+    """Early stopping on the monitored split's error, as skorch counts it (the study's library)."""
+
+    patience: int = Field(ge=1)
+    """Epochs in a row without improvement after which training ends."""
+    threshold: float = Field(1e-4, ge=0, lt=1)
+    """An improvement is an error below the last improvement's error times (1 - threshold)."""
+
+
+class Recipe(Strict, json_schema_extra=may_extend):
     """A named way of training, the same for every model it is used on."""
 
     epochs: int = Field(ge=1)
-    """Passes over the train split; the last epoch's weights are the run's result."""
+    """Passes over the train split, at most."""
     batch_size: int = Field(128, ge=1)
     """Images a step; the last, smaller batch of an epoch is used too."""
     optimizer: Optimizer
@@ -64,6 +73,19 @@ class Recipe(Strict):
     """bf16: autocast of the forward pass; weights and optimizer stay fp32."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Of the cross-entropy."""
+    monitor: Literal["val", "test"] = "val"
+    """The split that is scored after every epoch. test, as the original study did, leaks if it stops or selects."""
+    stop: Stop | None = None
+    """Early stopping; none when empty."""
+    select: Literal["last", "best"] = "last"
+    """The run's result: the weights of the last epoch, or of the one with the best accuracy on the monitored split."""
+    divergence: Literal["stop", "keep"] = "stop"
+    """When the loss is not finite: stop with an error, or end the run there, marked, with the last sound weights."""
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the test split decides which weights are the result."""
+        return self.monitor == "test" and (self.stop is not None or self.select == "best")
 
     def identity(self) -> dict:
         return self.model_dump(mode="json")

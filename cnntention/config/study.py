@@ -1,17 +1,26 @@
 """The whole study and its run table: which runs there are, and the key of all that determines their bytes."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import model_validator
 
 from cnntention import versions
-from cnntention.config.base import Name, Strict, digest, require
+from cnntention.config.base import Name, Strict, digest, extended, require
 from cnntention.config.data import Dataset
-from cnntention.config.experiments import Evaluation, Experiment, Explanation, Profiling, PublishedResult, StudyInfo
+from cnntention.config.experiments import (
+    Diagnostics,
+    Evaluation,
+    Experiment,
+    Explanation,
+    Profiling,
+    PublishedResult,
+    StudyInfo,
+)
 from cnntention.config.models import ATTENTION_OPTIONS, Model
 from cnntention.config.recipes import Recipe
 from cnntention.errors import UserError
@@ -32,6 +41,8 @@ class Study(Strict):
     """The questions, as grids of runs."""
     evaluation: Evaluation = Evaluation()
     """How the test split is scored."""
+    diagnostics: Diagnostics = Diagnostics()
+    """How the attention of a finished run is examined."""
     explanation: Explanation = Explanation()
     """Which test images are explained."""
     profiling: Profiling = Profiling()
@@ -40,6 +51,15 @@ class Study(Strict):
     """The original study's numbers."""
     plugins: tuple[str, ...] = ()
     """Python files that register attention modules of your own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def extend(cls, data: Any) -> Any:
+        """`extends: <name>` in a dataset, a model or a recipe: what that one says, but for the keys given anew."""
+        if not isinstance(data, Mapping):
+            return data
+        sections = {name: data[name] for name in ("datasets", "models", "recipes") if name in data}
+        return dict(data) | {n: extended(n, e) if isinstance(e, Mapping) else e for n, e in sections.items()}
 
     @model_validator(mode="after")
     def names_exist(self) -> "Study":
@@ -52,10 +72,18 @@ class Study(Strict):
                 for kind in ("datasets", "models", "recipes"):
                     for entry in getattr(grid, kind):
                         require(entry, getattr(self, kind), f"experiments.{name}.grid.{kind}", kind[:-1])
+                for dataset in grid.datasets:
+                    for recipe in grid.recipes:
+                        if self.recipes[recipe].monitor == "val" and not self.datasets[dataset].validation_images:
+                            raise ValueError(
+                                f"experiments.{name}.grid: recipe {recipe!r} monitors the validation split, and "
+                                f"datasets.{dataset}.validation_images is 0; set apart some images"
+                            )
             if experiment.baseline is not None:
                 require(experiment.baseline, self.models, f"experiments.{name}.baseline", "model")
         for i, result in enumerate(self.published):
-            require(result.dataset, self.datasets, f"published.{i}.dataset", "dataset")
+            for dataset in result.dataset:
+                require(dataset, self.datasets, f"published.{i}.dataset", "dataset")
             require(result.model, self.models, f"published.{i}.model", "model")
         for name in self.explanation.showcase:
             require(name, self.datasets, "explanation.showcase", "dataset")
@@ -66,9 +94,9 @@ class Study(Strict):
         if self.plugins:
             return self  # the plugins' own kinds are known once they are imported: models.registry.check()
         for name, model in self.models.items():
-            for stage, options in model.modules.items():
-                key = f"models.{name}.attention.{stage}.kind"
-                require(options.kind, ATTENTION_OPTIONS, key, "attention kind")
+            for stage, slot in model.modules.items():
+                for options in slot:
+                    require(options.kind, ATTENTION_OPTIONS, f"models.{name}.attention.{stage}.kind", "attention kind")
         return self
 
     # A plugin's code is what a user changes from run to run, so its bytes are part of its models' identity.
@@ -78,7 +106,7 @@ class Study(Strict):
 
     def model_identity(self, name: str) -> dict:
         model = self.models[name]
-        own = any(options.kind not in ATTENTION_OPTIONS for options in model.modules.values())
+        own = any(kind not in ATTENTION_OPTIONS for kind in model.kinds)
         return model.identity() | ({"plugins": sorted(self.plugin_hashes.values())} if own else {})
 
     def data_key(self, dataset: str) -> str:

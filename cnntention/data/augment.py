@@ -42,6 +42,7 @@ class Batches:
         self.pixels = pixels.permute(0, 2, 3, 1).contiguous().to(device)
         self.labels = torch.from_numpy(labels).long().to(device)
         self.height, self.width = images.shape[2:]
+        self.crop = (augment.crop_size,) * 2 if augment.crop_size else (self.height, self.width)
         self.device = device
         self.extras = extras or {}
         self.scale = 1 / (255 * torch.tensor(sd, dtype=torch.float32, device=device))
@@ -59,21 +60,22 @@ class Batches:
         order = torch.randperm(len(self), generator=generator(seed, f"order/{epoch}")).to(self.device)
         draws = generator(seed, f"augment/{epoch}")
         size = (len(self),)
-        top = torch.randint(2 * self.pad + 1, size, generator=draws).to(self.device)
-        left = torch.randint(2 * self.pad + 1, size, generator=draws).to(self.device)
+        rows, columns = (n + 2 * self.pad - c + 1 for n, c in zip((self.height, self.width), self.crop, strict=True))
+        top = torch.randint(rows, size, generator=draws).to(self.device)
+        left = torch.randint(columns, size, generator=draws).to(self.device)
         mirror = torch.rand(size, generator=draws).to(self.device) < (0.5 if self.flip else 0.0)
         for start in range(0, len(self), batch_size):
             part = slice(start, start + batch_size)
             index = order[part]
             pixels = self.pixels[index]
-            if self.pad or self.flip:
+            if self.pad or self.flip or self.crop != (self.height, self.width):
                 pixels = self._crop(index, top[part], left[part], mirror[part])
             yield self.normalized(pixels), self.labels[index]
 
     def _crop(self, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor) -> Tensor:
-        """One gather: (B,) image numbers, offsets and mirrorings -> (B, H, W, C) uint8."""
-        rows = top[:, None] + torch.arange(self.height, device=self.device)  # (B, H)
-        across = torch.arange(self.width, device=self.device)
+        """One gather: (B,) image numbers, offsets and mirrorings -> (B, H, W, C) uint8 of the crop's size."""
+        rows = top[:, None] + torch.arange(self.crop[0], device=self.device)  # (B, H)
+        across = torch.arange(self.crop[1], device=self.device)
         columns = left[:, None] + torch.where(mirror[:, None], across.flip(0), across)  # (B, W)
         return self.pixels[index[:, None, None], rows[:, :, None], columns[:, None, :]]
 
@@ -100,4 +102,9 @@ def load_batches(folder: str | Path, dataset: Dataset, split: str, device: torch
             f"but the images have {channels} channels."
         )
     augment = dataset.augment if split == "train" else None
+    if augment and augment.crop_size and augment.crop_size > min(part.images.shape[2:]) + 2 * augment.crop_padding:
+        raise UserError(
+            f"datasets.{card['name']}.augment: a crop of {augment.crop_size} px does not fit images of "
+            f"{min(part.images.shape[2:])} px padded by {augment.crop_padding}; raise crop_padding."
+        )
     return Batches(part.images, part.labels, list(mean), list(sd), device, augment, part.extras)

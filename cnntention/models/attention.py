@@ -75,23 +75,51 @@ def in_pieces(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     return torch.cat([(scale * a @ b.mT).softmax(dim=-1) @ c for a, b, c in pieces])
 
 
+def sine_positions(channels: int, height: int, width: int) -> Tensor:
+    """(1, C, H, W): sines and cosines of row and column, a quarter of the channels each (Vaswani et al. 2017, 3.5).
+
+    Frequencies fall geometrically from 1 to 1/100 per pixel: the grids have at most 32 places, not 10,000 words.
+    """
+    quarter = -(-channels // 4)
+    frequencies = 100.0 ** (-torch.arange(quarter) / quarter)
+    rows = (torch.arange(height)[:, None] * frequencies)[:, None].expand(-1, width, -1)  # (H, W, C / 4)
+    columns = (torch.arange(width)[:, None] * frequencies)[None].expand(height, -1, -1)
+    waves = torch.cat([rows.sin(), rows.cos(), columns.sin(), columns.cos()], dim=-1)
+    return waves[..., :channels].permute(2, 0, 1)[None]
+
+
 @register("multi-head")
 class MultiHead(Attention):
     """Multi-head dot-product self-attention over all positions (Vaswani et al. 2017, arXiv 1706.03762, eq. 1).
 
-    query, key, value and `out` are 1x1 convolutions with bias. Differs from the paper: no positions, no
-    normalization, no dropout, a learned gate on the output.
+    query, key, value and `out` are 1x1 convolutions with bias. query_key: "learned"; "frozen" as initialized; "zero",
+    uniform attention. positions: "sine" adds a fixed encoding to what queries and keys are made of. Differs from the
+    paper: no normalization, no dropout, a learned gate on the output, no positions unless asked for.
     """
 
-    def __init__(self, channels: int, heads: int = 8, scale: float | None = None, **residual):
+    def __init__(
+        self,
+        channels: int,
+        heads: int = 8,
+        scale: float | None = None,
+        query_key: str = "learned",
+        positions: str = "none",
+        **residual,
+    ):
         super().__init__(**residual)
         self.heads = heads
+        self.positions = positions
         self.scale = (channels // heads) ** -0.5 if scale is None else scale
         self.query = nn.Conv2d(channels, channels, 1)
         self.key = nn.Conv2d(channels, channels, 1)
         self.value = nn.Conv2d(channels, channels, 1)
         self.out = self.projection(channels)
         init_kaiming(self)
+        for conv in (self.query, self.key):
+            conv.requires_grad_(query_key == "learned")
+            if query_key == "zero":
+                nn.init.zeros_(conv.weight)
+                nn.init.zeros_(conv.bias)
 
     @staticmethod
     def projection(channels: int) -> nn.Module:
@@ -104,6 +132,9 @@ class MultiHead(Attention):
         bias = torch.cat([conv.bias for conv in convs])
         qkv = F.conv2d(x, weight, bias)  # (B, 3 C, H, W): one convolution is faster than three
         b, c, h, w = x.shape
+        if self.positions == "sine":
+            where = F.conv2d(sine_positions(c, h, w).to(qkv), weight[: 2 * c].to(qkv.dtype))  # (1, 2 C, H, W)
+            qkv = qkv + F.pad(where, (0, 0, 0, 0, 0, c))
         qkv = qkv.reshape(b, 3, self.heads, c // self.heads, h * w)
         return qkv.transpose(3, 4).contiguous().unbind(1)
 
@@ -125,8 +156,15 @@ class SelfAttention(MultiHead):
     Differs from Vaswani et al. 2017: one head, no 1/sqrt(d) unless `scale` is empty, no output projection.
     """
 
-    def __init__(self, channels: int, scale: float | None = 1.0, **residual):
-        super().__init__(channels, heads=1, scale=scale, **residual)
+    def __init__(
+        self,
+        channels: int,
+        scale: float | None = 1.0,
+        query_key: str = "learned",
+        positions: str = "none",
+        **residual,
+    ):
+        super().__init__(channels, 1, scale, query_key, positions, **residual)
 
     @staticmethod
     def projection(channels: int) -> nn.Module:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from cnntention.errors import UserError
 from cnntention.models.attention import KINDS, Attention
 from cnntention.models.resnet import ResNet
 from cnntention.seeding import seeded
+
+SLOT = re.compile(r"att\d|layer\d\.\d+\.att")
 
 
 def load_plugins(paths: Iterable[str]) -> None:
@@ -35,7 +38,8 @@ def check(study: Study) -> None:
     """Load the study's plugins and refuse a kind or an option that nothing registered; raises UserError."""
     load_plugins(study.plugins)
     for name, model in study.models.items():
-        for stage, options in model.modules.items():
+        placed = ((stage, options) for stage, slot in model.modules.items() for options in slot)
+        for stage, options in placed:
             key = f"configuration: models.{name}.attention.{stage}"
             if options.kind not in KINDS:
                 raise UserError(f"{key}.kind: unknown attention kind {options.kind!r}{nearest(options.kind, KINDS)}.")
@@ -61,23 +65,46 @@ def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet
     with seeded(seed, "init/backbone"):
         net = ResNet(model.depth, model.width, in_channels, classes)
     with seeded(seed, "init/attention"):
-        for stage, options in model.modules.items():
-            index = STAGES.index(stage)
-            kwargs = options.model_dump(exclude={"kind"})
-            setattr(net, f"att{index + 1}", KINDS[options.kind](model.width * 2**index, **kwargs))
+        for stage, slot in model.modules.items():
+            number = 1 + STAGES.index(stage)
+            channels = model.width * 2 ** (number - 1)
+            if model.placement == "stage":
+                setattr(net, f"att{number}", fill(slot, channels))
+            else:
+                for block in getattr(net, f"layer{number}"):
+                    block.att = fill(slot, channels)
     return net
 
 
+def fill(slot: tuple, channels: int) -> nn.Module:
+    """The module of a slot, or its modules one after the other."""
+    modules = [KINDS[options.kind](channels, **options.model_dump(exclude={"kind"})) for options in slot]
+    return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+
+
 def attention_modules(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """(name, module) of the filled slots, in order."""
-    for name in ("att1", "att2", "att3"):
-        if not isinstance(module := getattr(net, name), nn.Identity):
-            yield name, module
+    """(name, module) of every attention module, in the order of the network: att1, or att1.0, or layer1.0.att."""
+    for name, slot in net.named_modules():
+        if SLOT.fullmatch(name) and not isinstance(slot, nn.Identity):
+            several = type(slot) is nn.Sequential
+            yield from ((f"{name}.{i}", part) for i, part in enumerate(slot)) if several else [(name, slot)]
+
+
+def attention_state(net: nn.Module) -> dict[str, float]:
+    """How each attention module stands: `<name>.gate`, and the L2 norm of each weight, `<name>.query` and so on."""
+    state = {}
+    for name, module in attention_modules(net):
+        for path, value in module.named_parameters():
+            if path == "gate":
+                state[f"{name}.gate"] = value.item()
+            elif value.ndim > 1:
+                state[f"{name}.{path.removesuffix('.weight')}"] = value.norm().item()
+    return state
 
 
 @torch.no_grad()
 def attention_maps(net: nn.Module, images: Tensor) -> dict[str, dict[str, Tensor]]:
-    """What each attention module looks at on (B, C, H, W) normalized images: slot -> `module.maps(its input)`."""
+    """What each attention module looks at on (B, C, H, W) normalized images: name -> `module.maps(its input)`."""
     inputs: dict[str, Tensor] = {}
     hooks = [
         module.register_forward_pre_hook(lambda _, args, name=name: inputs.__setitem__(name, args[0]))

@@ -1,4 +1,4 @@
-"""The backbone: the CIFAR ResNet of He et al. 2015 (arXiv 1512.03385, section 4.2), with three attention slots."""
+"""The backbone: the CIFAR ResNet of He et al. 2015 (arXiv 1512.03385, section 4.2), with slots for attention."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ def init_kaiming(module: nn.Module) -> None:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions round a parameter-free shortcut (option A)."""
+    """Two 3x3 convolutions, a slot for attention, and a parameter-free shortcut round them (option A)."""
 
     def __init__(self, in_channels: int, channels: int, stride: int = 1):
         super().__init__()
@@ -20,6 +20,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
+        self.att = nn.Identity()
         self.stride = stride
         self.extra = channels - in_channels
 
@@ -32,15 +33,16 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = self.bn2(self.conv2(y))
+        y = self.att(self.bn2(self.conv2(y)))
         return F.relu(y + self.shortcut(x), inplace=True)
 
 
 class ResNet(nn.Module):
     """6n + 2 layers in three stages of `width`, 2 `width`, 4 `width` channels at full, half and quarter resolution.
 
-    Names follow torchvision's ResNet (`conv1`, `bn1`, `layer1..3`, `fc`); `att1..3` are the slots after the stages,
-    the identity until `registry.build` fills them. There is no max-pooling.
+    Names follow torchvision's ResNet (`conv1`, `bn1`, `layer1..3`, `fc`); `att1..3` are the slots after the stages
+    and `layer1..3.<block>.att` those in the blocks, the identity until `registry.build` fills them. There is
+    no max-pooling.
     """
 
     def __init__(self, depth: int = 20, width: int = 16, in_channels: int = 3, classes: int = 10):

@@ -61,20 +61,28 @@ def recipe(value: Recipe) -> str:
     parts.append(f"{schedule.name} schedule{steps if schedule.milestones else ''}")
     parts += [f"warm-up {text.plural(int(schedule.warmup_epochs), 'epoch')}"] if schedule.warmup_epochs else []
     parts += [f"label smoothing {value.label_smoothing:g}"] if value.label_smoothing else []
+    if value.stop:
+        parts.append(f"stopped after {value.stop.patience} epochs without a better {value.monitor} error")
+    parts += [f"weights of the best epoch on {value.monitor}"] if value.select == "best" else []
+    parts += ["the test split decides when to stop: it leaks"] if value.leaks else []
+    parts += ["a run whose loss is not finite ends there and is kept"] if value.divergence == "keep" else []
     return "; ".join([*parts, value.precision])
 
 
 def model(value: Model) -> str:
     """A network in one sentence."""
     modules = []
-    for stage, options in value.modules.items():
+    where = "after" if value.placement == "stage" else "in every block of"
+    for stage, options in ((stage, options) for stage, slot in value.modules.items() for options in slot):
         settings = options.model_dump(mode="json", exclude={"kind"})
         if settings.get("residual", "gated") != "gated":
             settings = {k: v for k, v in settings.items() if not k.startswith("gate_")}
         elif settings.get("gate_learned", False):
             del settings["gate_learned"]  # the usual case
+        usual = {"query_key": "learned", "positions": "none"}
+        settings = {k: v for k, v in settings.items() if usual.get(k) != v}
         shown = ", ".join(f"{k.replace('_', ' ')} {setting(v)}" for k, v in settings.items())
-        modules.append(f"{options.kind} after {stage[:-1]} {stage[-1]} ({shown})")
+        modules.append(f"{options.kind} {where} {stage[:-1]} {stage[-1]} ({shown})")
     return f"ResNet-{value.depth}, width {value.width}; {'; '.join(modules) or 'no attention'}"
 
 

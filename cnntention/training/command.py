@@ -8,14 +8,14 @@ import pandas as pd
 from torch import nn
 
 from cnntention import device, files, provenance, versions
-from cnntention.config import Run, Study
+from cnntention.config import Recipe, Run, Study
 from cnntention.data.augment import load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
 from cnntention.models.registry import attention_modules, build, parameter_counts
 from cnntention.plan import data_folder
 from cnntention.storage import write_weights
-from cnntention.training.loop import Hooks, train
+from cnntention.training.loop import Hooks, diverged, finished, train
 from cnntention.training.progress import Progress
 from cnntention.training.state import State
 
@@ -27,7 +27,8 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
     device.prepare_torch(threads, where)
     source, recipe = data_folder(study, run.dataset), study.recipes[run.recipe]
     card = read_card(source)
-    data = {split: load_batches(source, study.datasets[run.dataset], split, where) for split in ("train", "val")}
+    splits = {"train": "train", "val": recipe.monitor}
+    data = {use: load_batches(source, study.datasets[run.dataset], split, where) for use, split in splits.items()}
     model = build(study.models[run.model], card["image"]["channels"], card["classes"], run.seed).to(where)
     state, folder = State(state_file, f"{run.key}/seed{run.seed}"), Path(run.folder)
     progress, board = Progress(run.name, recipe.epochs, len(data["train"])), tensorboard(run)
@@ -39,26 +40,28 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
 
     def on_epoch(history: list[dict], parts: dict) -> None:
         files.write_csv(folder / "history.csv", pd.DataFrame(history))
-        if len(history) < recipe.epochs:
+        if not finished(history, recipe):
             state.save(len(history), history, parts)
         progress.epoch(history[-1])
         if board:
             for name, value in history[-1].items():
-                board.add_scalar(name, value, history[-1]["epoch"])
+                if value is not None:
+                    board.add_scalar(name, value, history[-1]["epoch"])
 
     with state.owned():
         try:
             history = train(model, data, recipe, run.seed, Hooks(resume, progress.step, on_epoch))
         except UserError as error:
             raise UserError(f"{run.name}: {error}") from None
+        finally:
+            progress.close()
         weights = write_weights(folder / "model.safetensors", model)
         times = {
             "started": started,
             "finished": provenance.now(),
             "wall_seconds": round(time.perf_counter() - began, 1),
         }
-        resumed = {"resumed_after_epochs": [progress.first] if progress.first else []}
-        facts = times | resumed | {"provenance": provenance.describe(where, threads)}
+        facts = times | {"resumed_after_epochs": state.resumed, "provenance": provenance.describe(where, threads)}
         files.write_json(folder / "run.json", describe(study, run, model, card, history, weights) | facts)
         state.remove()
 
@@ -66,23 +69,34 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
 def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list[dict], weights: str) -> dict:
     """What run.json says of a run: its resolved description, the hashes of what it used and left, its outcome."""
     best, last = max(history, key=lambda row: row["val_accuracy"]), history[-1]
-    dataset = study.datasets[run.dataset].model_dump(mode="json")
+    dataset, recipe = study.datasets[run.dataset].model_dump(mode="json"), study.recipes[run.recipe]
+    sound = [row for row in history if row["train_loss"] is not None]
     return {
         "dataset": {"name": run.dataset, "data_key": study.data_key(run.dataset)} | dataset,
         "model": {"name": run.model} | study.model_identity(run.model),
-        "recipe": {"name": run.recipe} | study.recipes[run.recipe].identity(),
+        "recipe": {"name": run.recipe} | recipe.identity(),
         "seed": run.seed,
         "key": run.key,
         "version": versions.TRAINING,
         "parameters": parameter_counts(model),
         "weights_sha256": weights,
-        "data_sha256": {split: card["files"][f"{split}.safetensors"] for split in ("train", "val")},
+        "weights_epoch": best["epoch"] if recipe.select == "best" else len(sound),
+        "data_sha256": {split: card["files"][f"{split}.safetensors"] for split in ("train", recipe.monitor)},
+        "leaks": recipe.leaks,
+        "ended": ending(history, recipe),
         "last": {k: last[k] for k in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")},
         "best": {"epoch": best["epoch"], "val_accuracy": best["val_accuracy"]},
         "gates": {name: m.gate.item() for name, m in attention_modules(model) if hasattr(m, "gate")},
-        "images_per_s": round(sum(row["images_per_s"] for row in history) / len(history), 1),
+        "images_per_s": round(sum(row["images_per_s"] for row in sound) / len(sound), 1) if sound else None,
         "train_seconds": round(sum(row["seconds"] for row in history), 1),
     }
+
+
+def ending(history: list[dict], recipe: Recipe) -> str:
+    """Why training ended: "all epochs", "early stopping" or "diverged"."""
+    if diverged(history):
+        return "diverged"
+    return "all epochs" if len(history) == recipe.epochs else "early stopping"
 
 
 def tensorboard(run: Run):

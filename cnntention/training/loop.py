@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cnntention.config import Recipe
+from cnntention.config import Recipe, Stop
 from cnntention.data.augment import Batches
 from cnntention.errors import UserError
+from cnntention.models.registry import attention_state
 from cnntention.training.recipe import lr_factor, make_optimizer
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
@@ -33,23 +34,84 @@ class Hooks:
 def train(
     model: nn.Module, data: dict[str, Batches], recipe: Recipe, seed: int, hooks: Hooks | None = None
 ) -> list[dict]:
-    """Train `model` in place; data: {"train", "val"}. Returns one row an epoch.
+    """Train `model` in place; data: {"train", "val"}, where val is the monitored split. Returns one row an epoch.
 
     A row: epoch (from 1), lr (last step's), train_loss, train_accuracy (of the augmented batches, as they were
-    trained on), val_loss, val_accuracy (shares), seconds (training part), images_per_s. The weights left in `model`
-    are the last epoch's. Raises UserError when the loss is not finite.
+    trained on), val_loss, val_accuracy (shares), seconds (training part), images_per_s, then how each attention
+    module stands (`registry.attention_state`). The weights left in `model` are the last epoch's, or those of the best
+    one if the recipe selects it. When the loss is not finite: raises UserError, or, if the recipe keeps such runs,
+    the weights of the epoch before are left and the last row has no train_loss.
     """
     hooks = hooks or Hooks()
     model.to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, recipe.optimizer)
-    parts = {"model": model, "optimizer": optimizer}
-    done, history = hooks.resume(parts)
-    for epoch in range(done + 1, recipe.epochs + 1):
-        row = train_epoch(model, data["train"], optimizer, recipe, seed, epoch, hooks)
+    optimizer, best = make_optimizer(model, recipe.optimizer), Best()
+    parts = {"model": model, "optimizer": optimizer, "best": best}
+    _, history = hooks.resume(parts)
+    while not finished(history, recipe):
+        epoch, before = len(history) + 1, copy_of(model) if recipe.divergence == "keep" else {}
+        try:
+            row = train_epoch(model, data["train"], optimizer, recipe, seed, epoch, hooks)
+        except Diverged as error:
+            if recipe.divergence == "stop":
+                raise UserError(str(error)) from None
+            model.load_state_dict(before)
+            row = {"epoch": epoch, "lr": None, "train_loss": None, "train_accuracy": None}
+            row |= {"seconds": 0.0, "images_per_s": 0.0}
         loss, accuracy = score(model, data["val"], recipe.precision)
-        history.append(row | {"val_loss": loss, "val_accuracy": accuracy})
+        history.append(row | {"val_loss": loss, "val_accuracy": accuracy} | attention_state(model))
+        if recipe.select == "best":
+            best.offer(model, accuracy)
         hooks.on_epoch(history, parts)
+    if recipe.select == "best":
+        model.load_state_dict(best.weights)
     return history
+
+
+class Diverged(Exception):
+    """The training loss is not finite."""
+
+
+class Best:
+    """The weights with the best accuracy so far; the first of equals."""
+
+    def __init__(self):
+        self.accuracy, self.weights = -1.0, {}
+
+    def offer(self, model: nn.Module, accuracy: float) -> None:
+        if accuracy > self.accuracy:
+            self.accuracy, self.weights = accuracy, copy_of(model)
+
+    def state_dict(self) -> dict:
+        return {"accuracy": self.accuracy, "weights": self.weights}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.accuracy, self.weights = state["accuracy"], state["weights"]
+
+
+def copy_of(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict, as it is now."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def finished(history: list[dict], recipe: Recipe) -> bool:
+    """Whether training ends here: all epochs done, the loss not finite, or no improvement for too long."""
+    if not history:
+        return False
+    ended = len(history) >= recipe.epochs or diverged(history)
+    return ended or (recipe.stop is not None and stalled(history, recipe.stop))
+
+
+def diverged(history: list[dict]) -> bool:
+    return history[-1]["train_loss"] is None
+
+
+def stalled(history: list[dict], stop: Stop) -> bool:
+    """skorch's EarlyStopping with a relative threshold, on the monitored error of every epoch so far."""
+    bar, misses = math.inf, 0
+    for row in history:
+        error = 1 - row["val_accuracy"]
+        bar, misses = (error * (1 - stop.threshold), 0) if error < bar else (bar, misses + 1)
+    return misses >= stop.patience
 
 
 def train_epoch(
@@ -61,7 +123,7 @@ def train_epoch(
     epoch: int,
     hooks: Hooks,
 ) -> dict:
-    """One pass over the train split; returns the training part of the epoch's row."""
+    """One pass over the train split; returns the training part of the epoch's row. Raises Diverged."""
     model.train()
     start = time.perf_counter()
     per_epoch = math.ceil(len(batches) / recipe.batch_size)
@@ -75,7 +137,7 @@ def train_epoch(
         if (i + 1) % CHECK_EVERY == 0 or i + 1 == per_epoch:
             loss, accuracy = (sums / seen).tolist()
             if not math.isfinite(loss):
-                raise UserError(
+                raise Diverged(
                     f"the training loss is {loss} at epoch {epoch}, step {i + 1}: the run diverged; "
                     f"lower optimizer.lr (it is {recipe.optimizer.lr}) or add schedule.warmup_epochs."
                 )

@@ -33,8 +33,9 @@ class Progress:
     def epoch(self, row: dict) -> None:
         """An epoch is done; `row` is its line of the history."""
         if self.bar:
-            if row["epoch"] == self.epochs:
-                self.bar.close()
+            return
+        if row["train_loss"] is None:
+            print(f"{self.name}: epoch {row['epoch']}: the loss is not finite; the run ends here", flush=True)
             return
         left = (time.perf_counter() - self.start) / (row["epoch"] - self.first) * (self.epochs - row["epoch"])
         print(
@@ -44,3 +45,8 @@ class Progress:
             f"{row['images_per_s']:.0f} images/s  {left / 60:.1f} min left",
             flush=True,
         )
+
+    def close(self) -> None:
+        """Training has ended."""
+        if self.bar:
+            self.bar.close()

@@ -1,6 +1,7 @@
 """A recipe made concrete: the optimizer with its parameter groups, and the learning rate of every step."""
 
 import math
+import re
 
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ def is_exempt(name: str, parameter: nn.Parameter, exempt: tuple[str, ...]) -> bo
         "gates": last == "gate",
         "biases": last == "bias",
         "norms": parameter.ndim == 1 and last == "weight",
-        "attention": name.startswith("att"),
+        "attention": re.search(r"(^|\.)att\d?\.", name) is not None,
     }
     return any(groups[group] for group in exempt)
 

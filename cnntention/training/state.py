@@ -21,12 +21,14 @@ class State:
 
     def __init__(self, path: Path, fingerprint: str):
         self.path, self.fingerprint = path, fingerprint
+        self.resumed: list[int] = []  # after which epochs the run was taken up again, in this process and before it
 
     def save(self, epoch: int, history: list[dict], parts: dict[str, Any]) -> None:
         """Store what is needed to go on after `epoch`; parts: name -> object with a state_dict."""
         states = {name: part.state_dict() for name, part in parts.items()}
         with atomic(self.path) as temporary:
-            torch.save({"fingerprint": self.fingerprint, "epoch": epoch, "history": history} | states, temporary)
+            facts = {"fingerprint": self.fingerprint, "epoch": epoch, "history": history, "resumed": self.resumed}
+            torch.save(facts | states, temporary)
 
     def load(self, parts: dict[str, Any], device: torch.device) -> tuple[int, list[dict]]:
         """(epochs done, their history), with `parts` as they were then; (0, []) where there is nothing to resume."""
@@ -38,6 +40,7 @@ class State:
                 return 0, []
             for name, part in parts.items():
                 part.load_state_dict(saved[name])
+            self.resumed = [*saved["resumed"], saved["epoch"]]
         except (KeyError, ValueError, RuntimeError, EOFError, OSError) as error:
             raise UserError(
                 f"{self.path}: this training state is damaged ({type(error).__name__}); "
