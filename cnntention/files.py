@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,15 @@ def write_csv(path: str | Path, frame: "pd.DataFrame") -> None:
     """The frame's columns without its index."""
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def read_csv(path: str | Path, text: Iterable[str] = ()) -> "pd.DataFrame":
+    """A table that `write_csv` wrote; the columns `text` stay text. UserError if it is missing or broken."""
+    import pandas as pd
+
+    with readable(path):
+        # a dataset may be called "nan", and a commit may be all digits
+        return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
 
 
 def write_tensors(

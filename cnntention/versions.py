@@ -7,9 +7,10 @@ A golden test (`tests/test_golden.py`) fails when a step's numbers change and it
 
 PREPARATION = 1
 TRAINING = 2
-EVALUATION = 1
+EVALUATION = 2
 DIAGNOSIS = 1
 EXPLANATION = 2
-PROFILING = 1
-SUMMARY = 1
-REPORT = 1
+PROFILING = 2
+SUMMARY = 2
+JUDGEMENT = 1
+REPORT = 2

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn import metrics as sk
+from sklearn.linear_model import LogisticRegression
 
-from cnntention.evaluation.metrics import calibration_error, evaluate, top_k
+from cnntention.evaluation.metrics import by_distance, calibration_error, evaluate, logistic_slope, top_k
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,20 @@ def test_ties_do_not_flatter():
 
 def test_a_class_without_images_has_no_accuracy():
     assert evaluate(np.eye(3)[[0, 1]], np.array([0, 1]), 5)["class_accuracy"] == [1.0, 1.0, None]
+
+
+def test_accuracy_by_distance():
+    hits = np.array([True, True, True, False, False, False])
+    found = by_distance(hits, np.array([0, 0, 1, 1, 2, 2]), np.array([9.0, 10, 13, 14, 20, 30]), ["near", "mid", "far"])
+    assert found["accuracy"] == {"near": 1.0, "mid": 0.5, "far": 0.0}
+    assert found["slope"] < 0
+
+
+def test_the_slope_is_that_of_a_logistic_regression():
+    draws = np.random.default_rng(1)
+    x = draws.uniform(0.8, 3.4, 3000)
+    hits = draws.random(3000) < 1 / (1 + np.exp(-(1.0 - 0.7 * x)))
+    reference = LogisticRegression(C=1e9, tol=1e-8).fit(x[:, None], hits).coef_[0, 0]
+    assert logistic_slope(hits, x) == pytest.approx(reference, rel=1e-3)
+    assert logistic_slope(hits, x) == pytest.approx(-0.7, abs=0.15)
+    assert logistic_slope(np.ones(5, bool), np.arange(5.0)) is None

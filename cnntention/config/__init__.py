@@ -5,6 +5,7 @@ The modules go from parts to whole: base; data, models, recipes and experiments;
 """
 
 from cnntention.config.base import Strict, digest, merge, nearest
+from cnntention.config.claims import Claim, Statistics
 from cnntention.config.data import Archive, Augmentation, CifarBinarySource, CueMatchSource, Dataset
 from cnntention.config.experiments import Alive, Diagnostics, Profiling
 from cnntention.config.models import ATTENTION_OPTIONS, STAGES, Model
@@ -19,6 +20,7 @@ __all__ = [
     "Archive",
     "Augmentation",
     "CifarBinarySource",
+    "Claim",
     "CueMatchSource",
     "Dataset",
     "Diagnostics",
@@ -28,6 +30,7 @@ __all__ = [
     "Recipe",
     "Run",
     "Schedule",
+    "Statistics",
     "Stop",
     "Strict",
     "Study",

@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from cnntention import versions
 from cnntention.config.base import Name, Strict, digest, extended, require
+from cnntention.config.claims import Claim, Statistics, cases
 from cnntention.config.data import Dataset
 from cnntention.config.experiments import (
     Diagnostics,
@@ -47,6 +48,10 @@ class Study(Strict):
     """Which test images are explained."""
     profiling: Profiling = Profiling()
     """How cost is measured."""
+    statistics: Statistics = Statistics()
+    """How runs are compared."""
+    claims: dict[str, Claim] = Field({})
+    """What is claimed, and how it is tested."""
     published: tuple[PublishedResult, ...] = ()
     """The original study's numbers."""
     plugins: tuple[str, ...] = ()
@@ -85,6 +90,18 @@ class Study(Strict):
             for dataset in result.dataset:
                 require(dataset, self.datasets, f"published.{i}.dataset", "dataset")
             require(result.model, self.models, f"published.{i}.model", "model")
+        for name, claim in self.claims.items():
+            require(claim.experiment, self.experiments, f"claims.{name}.experiment", "experiment")
+            models, recipes = (claim.model, *claim.against), (*filter(None, [claim.recipe]), *claim.against_recipe)
+            datasets = (*claim.datasets, *filter(None, [claim.control]))
+            asked = (("model", models), ("recipe", recipes), ("dataset", datasets))
+            for kind, names in asked:
+                for entry in names:
+                    require(entry, getattr(self, f"{kind}s"), f"claims.{name}", kind)
+            try:
+                cases(claim, self.cells(claim.experiment))
+            except ValueError as error:
+                raise ValueError(f"claims.{name}: in experiment {claim.experiment}, {error}") from None
         for name in self.explanation.showcase:
             require(name, self.datasets, "explanation.showcase", "dataset")
         return self
@@ -142,14 +159,24 @@ class Study(Strict):
         }
         return list(runs)
 
+    def cells(self, experiment: str) -> list[tuple[str, str, str]]:
+        """(dataset, model, recipe) of the experiment's runs, each once, in the order of its grids."""
+        grids = self.experiments[experiment].grid
+        return list(dict.fromkeys((d, m, r) for g in grids for d in g.datasets for r in g.recipes for m in g.models))
+
     def runs(self, experiments: Iterable[str] | None = None) -> list["Run"]:
         """The run table: every run of the chosen experiments (default: the study's), each once."""
         names = self.study.experiments if experiments is None else experiments
         return list({run: None for name in names for run in self.runs_of(name)})
 
-    def profile_key(self, dataset: str, model: str) -> str:
+    def models_on(self, dataset: str) -> list[str]:
+        """The models that the study runs on a dataset, in the run table's order."""
+        return list(dict.fromkeys(run.model for run in self.runs() if run.dataset == dataset))
+
+    def profile_key(self, dataset: str) -> str:
+        models = [[name, self.model_identity(name)] for name in sorted(self.models_on(dataset))]
         settings = self.profiling.model_dump(mode="json")
-        return digest([self.data_key(dataset), self.model_identity(model), settings, versions.PROFILING])
+        return digest([self.data_key(dataset), models, settings, versions.PROFILING])
 
 
 @dataclass(frozen=True, slots=True)

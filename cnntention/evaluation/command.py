@@ -4,7 +4,8 @@ from pathlib import Path
 
 from cnntention import files, plan
 from cnntention.config import Run, Study
-from cnntention.evaluation.metrics import evaluate
+from cnntention.data.cuematch import BINS
+from cnntention.evaluation.metrics import by_distance, evaluate
 from cnntention.storage import open_run
 from cnntention.training.loop import logits_of
 
@@ -17,5 +18,9 @@ def evaluate_run(study: Study, run: Run, threads: int, device_name: str) -> None
     predictions = {"logits": logits, "labels": labels, "index": batches.extras["index"]}
     files.write_tensors(folder / "predictions.safetensors", predictions)
     key = plan.evaluation_key(study, run, opened.record["weights_sha256"])
-    head = {"key": key, "test_sha256": opened.card["files"]["test.safetensors"]}
-    files.write_json(folder / "metrics.json", head | evaluate(logits, labels, study.evaluation.calibration_bins))
+    scores = {"key": key, "test_sha256": opened.card["files"]["test.safetensors"]}
+    scores |= evaluate(logits, labels, study.evaluation.calibration_bins)
+    bins, distances = (batches.extras.get(f"factors.{name}") for name in ("distance_bin", "distance"))
+    if bins is not None and (bins >= 0).all():  # CueMatch, where the label asks for two places
+        scores["distance"] = by_distance(logits.argmax(axis=1) == labels, bins, distances, list(BINS))
+    files.write_json(folder / "metrics.json", scores)

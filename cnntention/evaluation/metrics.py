@@ -1,7 +1,8 @@
 """Scores of a classifier on a test split, from its logits. Plain numpy; natural logarithms; shares, not percent."""
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax
 from scipy.stats import binomtest
 
 
@@ -31,6 +32,31 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, bins: int) -> dict:
         "class_accuracy": [float(row[i] / row.sum()) if row.sum() else None for i, row in enumerate(confusion)],
         "confusion": confusion.tolist(),
     }
+
+
+def by_distance(hits: np.ndarray, bins: np.ndarray, distances: np.ndarray, names: list[str]) -> dict:
+    """Accuracy by how far apart cue and match are; hits (N,) bool, bins (N,) index into `names`, distances (N,) px.
+
+    `slope`: change of the log odds of a hit per 10 px, by logistic regression; None where every image is a hit, or
+    none is. A network that cannot relate the two places is flat at its floor; one that relates near ones falls.
+    """
+    accuracy = {name: float(hits[bins == i].mean()) for i, name in enumerate(names) if (bins == i).any()}
+    return {"accuracy": accuracy, "slope": logistic_slope(hits, distances / 10)}
+
+
+def logistic_slope(hits: np.ndarray, x: np.ndarray) -> float | None:
+    """Slope of logit P(hit) = a + b x by maximum likelihood; None where it does not exist."""
+    if hits.all() or not hits.any():
+        return None
+    centred, y = x - x.mean(), hits.astype(float)
+
+    def loss(ab: np.ndarray) -> tuple[float, np.ndarray]:
+        z = ab[0] + ab[1] * centred
+        residual = expit(z) - y
+        return float((np.logaddexp(0, z) - y * z).mean()), np.array([residual.mean(), (residual * centred).mean()])
+
+    found = minimize(loss, np.zeros(2), jac=True, method="BFGS")
+    return float(found.x[1])
 
 
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:

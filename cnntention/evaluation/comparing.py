@@ -1,0 +1,133 @@
+"""One model beside another, or beside a number, over their seeds: every statistic that the report and the claims show.
+
+A sample is a Series of one value a run, by seed. Differences, intervals and margins are in the metric's own unit.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from cnntention.config import Statistics
+from cnntention.evaluation import resampling, statistics
+from cnntention.evaluation.statistics import NotEnoughSeeds
+
+
+@dataclass
+class Comparison:
+    """What is known of mean(a) - mean(b); what could not be computed is None, and `note` says why."""
+
+    n: tuple[int, ...]
+    means: tuple[float, ...]
+    sds: tuple[float | None, ...]
+    difference: float
+    p: float | None = None
+    p_holm: float | None = None
+    interval: tuple[float, float] | None = None
+    bca: tuple[float, float] | None = None
+    superiority: float | None = None
+    superiority_interval: tuple[float, float] | None = None
+    mde: float | None = None
+    margin: float | None = None
+    equivalence_p: float | None = None
+    equivalence_interval: tuple[float, float] | None = None
+    sign_flip_p: float | None = None
+    seed_correlation: float | None = None
+    two_level: tuple[float, float] | None = None
+    family: int = 1
+    note: str = ""
+    errors: tuple[float, float] | None = field(default=None, repr=False)
+    """Standard error and degrees of freedom of the difference: what the minimum detectable effect is made of."""
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the whole interval of level 1 - 2 alpha lies inside the margin."""
+        low, high = self.equivalence_interval or (-np.inf, np.inf)
+        return self.margin is not None and -self.margin < low and high < self.margin
+
+
+def compare(
+    a: pd.Series,
+    b: pd.Series,
+    settings: Statistics,
+    margin: float | None,
+    hits: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Comparison:
+    """mean(a) - mean(b); `margin` for equivalence, if that has a meaning; hits (seeds, images) for the two levels."""
+    found, needs = described([a, b], float(a.mean() - b.mean())), settings.min_seeds
+    try:
+        test = statistics.welch(a, b, needs)
+    except NotEnoughSeeds as error:
+        found.note = str(error)
+        return found
+    found.p, found.interval, found.note = test.p, test.interval, test.note
+    found.errors = None if test.p is None or test.df is None else errors([a, b])
+    found.bca = resampling.bca_interval(a, b, settings.resamples, settings.seed).interval
+    better = resampling.probability_of_improvement(a, b, settings.resamples, settings.seed)
+    found.superiority, found.superiority_interval = better.value, better.interval
+    if margin is not None:
+        tost = statistics.equivalence(a, b, margin, settings.alpha)
+        found.margin, found.equivalence_p, found.equivalence_interval = margin, tost.p, tost.interval
+    shared = a.index.intersection(b.index)
+    if len(shared) >= resampling.FEWEST_PAIRS:
+        flipped = resampling.sign_flip(a[shared], b[shared], seed=settings.seed)
+        found.sign_flip_p, found.seed_correlation = flipped.p, flipped.correlation
+    if hits is not None:
+        found.two_level = resampling.two_level_interval(*hits, seed=settings.seed).interval
+    return found
+
+
+def compare_with_value(a: pd.Series, value: float, settings: Statistics, margin: float | None) -> Comparison:
+    """mean(a) - value, by Student's one-sample t and two one-sided ones."""
+    found = described([a], float(a.mean() - value))
+    if len(a) < settings.min_seeds:
+        found.note = str(NotEnoughSeeds(len(a), settings.min_seeds))
+        return found
+    if np.ptp(a) == 0:
+        found.note = statistics.NO_SPREAD
+        return found
+    gap = a - value
+    test = stats.ttest_1samp(gap, 0)
+    found.p, found.interval = float(test.pvalue), tuple(map(float, test.confidence_interval(0.95)))
+    found.errors = errors([a])
+    if margin is not None:
+        above = stats.ttest_1samp(gap, -margin, alternative="greater").pvalue
+        below = stats.ttest_1samp(gap, margin, alternative="less").pvalue
+        found.margin, found.equivalence_p = margin, float(max(above, below))
+        found.equivalence_interval = tuple(map(float, test.confidence_interval(1 - 2 * settings.alpha)))
+    return found
+
+
+def compare_differences(groups: list[pd.Series], settings: Statistics) -> Comparison:
+    """(mean a1 - mean b1) - (mean a2 - mean b2) of four independent samples [a1, b1, a2, b2]."""
+    means = [group.mean() for group in groups]
+    found = described(groups, float(means[0] - means[1] - means[2] + means[3]))
+    try:
+        test = statistics.difference_in_differences(*groups, needs=settings.min_seeds)
+    except NotEnoughSeeds as error:
+        found.note = str(error)
+        return found
+    found.p, found.interval, found.note = test.p, test.interval, test.note
+    found.errors = None if test.df is None else errors(groups)
+    return found
+
+
+def described(groups: list[pd.Series], difference: float) -> Comparison:
+    sds = tuple(float(g.std(ddof=1)) if len(g) > 1 else None for g in groups)
+    return Comparison(tuple(map(len, groups)), tuple(float(g.mean()) for g in groups), sds, difference)
+
+
+def errors(groups: list[pd.Series]) -> tuple[float, float] | None:
+    variances = [g.var(ddof=1) for g in groups]
+    return statistics.satterthwaite(variances, [len(g) for g in groups]) if any(variances) else None
+
+
+def adjust(family: list[Comparison], settings: Statistics) -> None:
+    """Holm's p-values and the minimum detectable effects of a family's comparisons, in place."""
+    tested = sum(c.p is not None for c in family)
+    for comparison, p in zip(family, statistics.holm([c.p for c in family]), strict=True):
+        comparison.p_holm, comparison.family = p, tested
+        if comparison.errors is not None:
+            alpha = settings.alpha / max(tested, 1)
+            comparison.mde = statistics.detectable(*comparison.errors, alpha, settings.power)
