@@ -1,0 +1,118 @@
+"""What becomes of a network's answers when an attention module, or one of its heads, is taken away."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from cnntention.evaluation.diagnostics import Batch, Measured
+from cnntention.models.attention import CBAM, MultiHead
+from cnntention.models.registry import attention_modules
+
+Patch = tuple[nn.Module, str, Callable[[Tensor], Tensor]]
+"""A module, the name of a method of it, and what stands in for that method."""
+
+INTACT, WITHOUT_ALL = ("", "intact"), ("", "without all")
+
+
+@torch.no_grad()
+def ablate(net: nn.Module, batches: Iterable[Batch], measured: dict[str, Measured]) -> dict[tuple[str, str], Tensor]:
+    """Which images are classified right under each ablation: (N,) booleans by (module name, ablation).
+
+    Ablations of a module: "identity", it gives what it is given; "mean", it does to every image what it does on
+    average; "head 0", "head 1", ..., that head's output is zero (multi-head). Of the network: INTACT, and WITHOUT_ALL
+    modules, each replaced by the identity.
+    """
+    hits: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
+    modules = dict(attention_modules(net))
+    for images, labels in batches:
+        logits, outputs, mixed = record(net, images)
+        hits[INTACT].append(logits.argmax(1) == labels)
+        if modules:
+            trials = {
+                (name, ablation): (*replayed(net, outputs, name), patch)
+                for name, module in modules.items()
+                for ablation, patch in ablations(module, measured[name], mixed.get(name)).items()
+            }
+            trials[WITHOUT_ALL] = tuple(identity(module) for module in modules.values())
+            for trial, patches in trials.items():
+                with patched(*patches):
+                    hits[trial].append(net(images).argmax(1) == labels)
+    return {trial: torch.cat(parts).cpu() for trial, parts in hits.items()}
+
+
+def ablations(module: nn.Module, measured: Measured, mixed: Tensor | None) -> dict[str, Patch]:
+    """The ablations of one module; `mixed`: what its heads gave, (B, C, H, W), if it has several."""
+    found = {"identity": identity(module), "mean": mean_effect(module, measured)}
+    if mixed is not None:
+        found |= {f"head {head}": without_head(module, mixed, head) for head in range(module.heads)}
+    return found
+
+
+def identity(module: nn.Module) -> Patch:
+    return module, "forward", lambda x: x
+
+
+def mean_effect(module: nn.Module, measured: Measured) -> Patch:
+    """x + the mean of module(x) - x; for CBAM, which multiplies, x times its mean gates, joined with x as ever."""
+    if isinstance(module, CBAM):
+        factor = measured.gates["channel"].mean(0)[:, None, None] * measured.gates["spatial"].mean(0)  # (C, H, W)
+        return module, "attend", lambda x: x * factor
+    return module, "forward", lambda x: x + measured.mean_effect
+
+
+def without_head(module: MultiHead, mixed: Tensor, head: int) -> Patch:
+    """As if the head's value vectors were zero; `mixed`, (B, heads x d, H, W), has not to be computed again."""
+    kept = mixed.unflatten(1, (module.heads, -1)).clone()  # (B, heads, d, H, W)
+    kept[:, head] = 0
+    return module, "attend", lambda x: module.out(kept.flatten(1, 2))
+
+
+def record(net: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """Logits; outputs of the net's children and attention modules, by name, in the order they were computed; and what
+    the heads of each multi-head module gave, before its projection."""
+    outputs: dict[str, Tensor] = {}
+    mixed: dict[str, Tensor] = {}
+    modules = dict(attention_modules(net))
+    with ExitStack() as hooks:
+        for name, part in (dict(net.named_children()) | modules).items():
+            keep = part.register_forward_hook(lambda _, __, y, name=name: outputs.__setitem__(name, y))
+            hooks.enter_context(keep)
+        for name, module in modules.items():
+            if isinstance(module, MultiHead) and module.heads > 1:
+                keep = module.out.register_forward_pre_hook(lambda _, x, name=name: mixed.__setitem__(name, x[0]))
+                hooks.enter_context(keep)
+        return net(images), outputs, mixed
+
+
+def replayed(net: nn.Module, outputs: dict[str, Tensor], name: str) -> Iterator[Patch]:
+    """Everything computed before the module gives what it gave: only what follows an ablation is computed again."""
+    for part, output in outputs.items():
+        if part == name:
+            return
+        yield net.get_submodule(part), "forward", lambda x, output=output: output
+
+
+@contextmanager
+def patched(*patches: Patch) -> Iterator[None]:
+    """Replace methods of modules in the block; the module's own hooks, and `forward` round `attend`, stay."""
+    for module, method, function in patches:
+        setattr(module, method, function)
+    try:
+        yield
+    finally:
+        for module, method, _ in patches:
+            delattr(module, method)
+
+
+def compare(hits: Tensor, intact: Tensor) -> dict[str, float]:
+    """Accuracy under an ablation, how much lower it is than intact, and the standard error of that difference.
+
+    The same images are classified twice, so the error is that of paired proportions (McNemar's): sd over images of
+    the difference of hits / sqrt(N). Shares, not points.
+    """
+    drops = intact.double() - hits.double()
+    error = drops.std(correction=0) / len(drops) ** 0.5
+    return {"accuracy": hits.double().mean().item(), "drop": drops.mean().item(), "drop_se": error.item()}

@@ -1,0 +1,180 @@
+"""What each attention module does with the images it is given: measured from outside, on a module of any kind.
+
+What `maps(x)` of a module gives decides what is measured beside its effect on the features: "attention"
+(B, heads, L, L) is a dot-product module's; "channel" (B, C) and "spatial" (B, H, W) are gates.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from cnntention.config import Alive
+from cnntention.models.registry import attention_modules
+
+Batch = tuple[Tensor, Tensor]
+"""(B, C, H, W) normalized images and (B,) labels."""
+
+MAP_ELEMENTS = 2**24  # attention weights held at a time: 64 MiB; an image's can be 32 MiB
+GATES = ("channel", "spatial")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One module's measures over all images."""
+
+    relative_change: float
+    """Mean over images of ||module(x) - x|| / ||x||."""
+    mean_effect: Tensor
+    """(C, H, W): mean over images of module(x) - x."""
+    gates: dict[str, Tensor]
+    """Gate values of every image: "channel" (N, C), "spatial" (N, H, W); empty for other kinds."""
+    attention: dict[str, Tensor]
+    """`attention_measures` of the mapped images, and "uniform_distance"; empty for other kinds."""
+
+
+class Watch:
+    """A forward hook that gathers a module's measures over batches; attention maps of the first `map_images` only."""
+
+    def __init__(self, map_images: int):
+        self.map_images, self.mapped = map_images, 0
+        self.changes: list[Tensor] = []
+        self.effect: Tensor | float = 0.0
+        self.gates: dict[str, list[Tensor]] = defaultdict(list)
+        self.attention: dict[str, list[Tensor]] = defaultdict(list)
+
+    def __call__(self, module: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
+        (x,) = args
+        effect = output - x
+        self.changes.append(norms(effect) / norms(x).clamp_min(1e-12))
+        self.effect = self.effect + effect.sum(0)
+        kinds = module.maps(x[:1]) if hasattr(module, "maps") else {}
+        if "attention" in kinds:
+            self.look(module, x[: self.map_images - self.mapped], MAP_ELEMENTS // kinds["attention"].numel())
+        if gates := [name for name in GATES if name in kinds]:
+            maps = module.maps(x)
+            for name in gates:
+                self.gates[name].append(maps[name])
+
+    def look(self, module: nn.Module, x: Tensor, images: int) -> None:
+        """Measure the attention maps of (B, C, H, W) inputs, `images` at a time, at least one."""
+        distances = grid_distances(*x.shape[2:]).to(x.device)
+        for part in x.split(max(1, images)) if len(x) else ():
+            for name, values in attention_measures(module.maps(part)["attention"], distances).items():
+                self.attention[name].append(values)
+        self.attention["uniform_distance"] = [distances.mean()[None]]
+        self.mapped += len(x)
+
+    def result(self) -> Measured:
+        changes = torch.cat(self.changes)
+        gates = {name: torch.cat(values) for name, values in self.gates.items()}
+        attention = {name: torch.cat(values).mean(0).cpu() for name, values in self.attention.items()}
+        return Measured(changes.mean().item(), self.effect / len(changes), gates, attention)
+
+
+@torch.no_grad()
+def measure(net: nn.Module, batches: Iterable[Batch], map_images: int) -> dict[str, Measured]:
+    """Watch every attention module of `net` while it classifies the batches; name -> measures."""
+    watches = {name: Watch(map_images) for name, _ in attention_modules(net)}
+    with ExitStack() as hooks:
+        for name, watch in watches.items():
+            hooks.enter_context(net.get_submodule(name).register_forward_hook(watch))
+        for images, _ in batches:
+            net(images)
+    return {name: watch.result() for name, watch in watches.items()}
+
+
+def norms(x: Tensor) -> Tensor:
+    """(B, ...) -> (B,): L2 norm of each image's values."""
+    return x.flatten(1).norm(dim=1)
+
+
+# --- attention maps ---------------------------------------------------------------------------------------------
+
+
+def grid_distances(height: int, width: int) -> Tensor:
+    """(L, L): distance between the cells of a grid, row by row, as a share of that between opposite corner cells."""
+    cells = torch.cartesian_prod(torch.arange(height), torch.arange(width)).float()  # (L, 2)
+    return torch.cdist(cells, cells) / cells[-1].norm()
+
+
+def entropies(p: Tensor) -> Tensor:
+    """(..., L) -> (...): entropy of distributions, nats."""
+    return torch.special.entr(p).sum(-1)
+
+
+def attention_measures(maps: Tensor, distances: Tensor) -> dict[str, Tensor]:
+    """Measures of (B, heads, L, L) attention maps, whose rows sum to 1, and (L, L) distances; means over queries.
+
+    entropy (B, heads): -sum a ln a / ln L; 1 is uniform. distance (B, heads): sum of a_ij d_ij.
+    With more than one head also, with H the entropy and a_h a query's row in head h,
+    divergence (B,): mean Jensen-Shannon divergence between two heads, base 2: 0 alike to 1 disjoint (Lin 1991,
+    IEEE Trans. Inf. Theory 37:145), and information (B,): H(mean of a_h) - mean of H(a_h), nats, that of all heads.
+    """
+    heads, length = maps.shape[1], maps.shape[-1]
+    entropy = entropies(maps)  # (B, heads, L)
+    result = {
+        "entropy": entropy.mean(-1) / torch.log(torch.tensor(float(length))),
+        "distance": (maps * distances).sum(-1).mean(-1),
+    }
+    if heads == 1:
+        return result
+    pairs = [
+        entropies((maps[:, i] + maps[:, j]) / 2) - (entropy[:, i] + entropy[:, j]) / 2
+        for i, j in combinations(range(heads), 2)
+    ]  # of (B, L)
+    # differences of entropies: rounding can leave a zero below zero
+    result["divergence"] = torch.stack(pairs).clamp_min(0).mean(dim=(0, 2)) / torch.log(torch.tensor(2.0))
+    result["information"] = (entropies(maps.mean(1)) - entropy.mean(1)).clamp_min(0).mean(-1)
+    return result
+
+
+# --- in words and plain numbers ---------------------------------------------------------------------------------
+
+
+def describe(measured: Measured) -> dict:
+    """{"relative_change", "attention": None or the heads' measures, "gates": None or the gates'}, plain numbers."""
+    return {
+        "relative_change": measured.relative_change,
+        "attention": describe_heads(measured.attention) if measured.attention else None,
+        "gates": {name: spread(values) for name, values in measured.gates.items()} or None,
+    }
+
+
+def describe_heads(attention: dict[str, Tensor]) -> dict:
+    """Means over heads, how different the heads are, and each head's own measures.
+
+    effective_heads: exp of the heads' mean information, 1 (all alike) to the number of heads (disjoint): the number
+    of equally weighted, wholly different heads of the same diversity (Jost 2007, Ecology 88:2427, beta of order 1).
+    """
+    several = "divergence" in attention
+    pairs = zip(attention["entropy"].tolist(), attention["distance"].tolist(), strict=True)
+    return {
+        "entropy": attention["entropy"].mean().item(),
+        "distance": attention["distance"].mean().item(),
+        "uniform_distance": attention["uniform_distance"].item(),
+        "head_diversity": attention["divergence"].item() if several else None,
+        "effective_heads": attention["information"].exp().item() if several else None,
+        "heads": [{"entropy": entropy, "distance": distance} for entropy, distance in pairs],
+    }
+
+
+def spread(values: Tensor) -> dict[str, float]:
+    """Of (N, ...) gate values: mean, sd over everything, and mean over places of the sd over images."""
+    sds = {"spread": values.std(correction=0), "image_spread": values.std(dim=0, correction=0).mean()}
+    return {"mean": values.mean().item()} | {name: sd.item() for name, sd in sds.items()}
+
+
+def state(module: dict, alive: Alive) -> str:
+    """Of a described module: "off", "constant", "uniform" or "alive"."""
+    if module["relative_change"] < alive.relative_change:
+        return "off"
+    if module["gates"] and all(gate["spread"] < alive.gate_spread for gate in module["gates"].values()):
+        return "constant"
+    if module["attention"] and all(head["entropy"] > alive.entropy for head in module["attention"]["heads"]):
+        return "uniform"
+    return "alive"
