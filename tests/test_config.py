@@ -9,6 +9,7 @@ from conftest import ROOT
 
 from cnntention import versions
 from cnntention.config import ATTENTION_OPTIONS, Strict, Study, load, merge, parse_study
+from cnntention.config.claims import cases
 from cnntention.errors import UserError
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import check, options_of
@@ -34,10 +35,65 @@ def test_the_studies_that_we_ship_are_valid(overlay):
     assert study.study.name == (overlay.stem if overlay else "cnntention")
 
 
-def test_the_full_study_is_four_models_on_two_datasets_with_ten_seeds():
-    runs = load(FULL).runs()
+def test_the_main_experiment_is_four_models_on_two_datasets_with_ten_seeds():
+    runs = load(FULL).runs_of("main")
     assert len(runs) == 80
     assert {run.recipe for run in runs} == {"equal"}
+
+
+def test_the_study_has_its_twenty_claims_and_runs_what_they_are_tested_on():
+    study = load(FULL)
+    assert list(study.claims) == [f"C{i}" for i in range(1, 21)]
+    for name, claim in study.claims.items():
+        assert claim.experiment in study.study.experiments, name
+        assert cases(claim, study.cells(claim.experiment)), f"{name} is tested on no run"
+
+
+def test_only_the_published_experiment_leaks():
+    study = load(FULL)
+    leaking = {n for n in study.study.experiments for run in study.runs_of(n) if study.recipes[run.recipe].leaks}
+    assert leaking == {"published"}
+
+
+def test_the_study_shares_runs_between_experiments():
+    study = load(FULL)
+    assert set(study.runs_of("combined")) & set(study.runs_of("main"))
+    assert len(study.runs()) < sum(len(study.runs_of(name)) for name in study.study.experiments)
+
+
+def test_an_entry_may_extend_another(small):
+    small["models"]["two"] = {"extends": "looking", "attention": {"stage2": {"kind": "cbam", "reduction": 2}}}
+    small["models"]["three"] = {"extends": "two", "depth": 14, "attention": {"stage3": None}}
+    models = parse_study(small).models
+    assert list(models["two"].modules) == ["stage2", "stage3"]
+    assert (models["two"].width, models["three"].depth) == (4, 14)
+    assert list(models["three"].modules) == ["stage2"]
+    study = parse_study(small)
+    assert study.run("cues", "tiny", "brief", 0) == parse_study(study.model_dump()).run("cues", "tiny", "brief", 0)
+
+
+@pytest.mark.parametrize(
+    ("extends", "sentence"),
+    [
+        ("lokking", "models.two.extends: unknown model 'lokking'; did you mean 'looking'?"),
+        ("two", "models.two.extends: two > two goes in a circle"),
+    ],
+)
+def test_what_cannot_be_extended_is_named(small, extends, sentence):
+    small["models"]["two"] = {"extends": extends}
+    with pytest.raises(UserError) as error:
+        parse_study(small)
+    assert sentence in str(error.value)
+
+
+def test_a_recipe_that_monitors_an_empty_split_is_refused(small):
+    small["datasets"]["cues"]["validation_images"] = 0
+    with pytest.raises(UserError, match="recipe 'brief' monitors the validation split, and"):
+        parse_study(small)
+    small["recipes"]["brief"]["monitor"] = "test"
+    assert not parse_study(small).recipes["brief"].leaks
+    small["recipes"]["brief"]["stop"] = {"patience": 3}
+    assert parse_study(small).recipes["brief"].leaks
 
 
 def test_the_schema_for_editors_is_in_step():

@@ -10,7 +10,35 @@ from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_maps, attention_modules, build, parameter_counts
 
 # Every model of config.yaml, on 3-channel images with 10 classes.
-PARAMETERS = {"resnet20": 269_722, "self-attention": 286_189, "multi-head": 291_677, "cbam": 270_691}
+PARAMETERS = {
+    "resnet20": 269_722,
+    "resnet20-wide": 555_805,
+    "self-attention": 286_189,
+    "self-attention-gate01": 286_189,
+    "self-attention-gate1": 286_189,
+    "self-attention-bare": 286_186,
+    "self-attention-plain": 286_186,
+    "self-attention-stage1": 270_539,
+    "self-attention-stage2": 272_891,
+    "self-attention-stage3": 282_203,
+    "self-attention-late": 285_372,
+    "self-attention-blocks": 319_123,
+    "self-attention-uniform": 286_189,
+    "self-attention-frozen": 286_189,
+    "self-attention-shut": 286_189,
+    "self-attention-positions": 286_189,
+    "multi-head": 291_677,
+    "multi-head-1": 291_677,
+    "multi-head-2": 291_677,
+    "multi-head-4": 291_677,
+    "multi-head-late": 290_588,
+    "cbam": 270_691,
+    "cbam-r4": 272_707,
+    "cbam-r8": 271_363,
+    "cbam-late": 270_560,
+    "cbam-blocks": 272_629,
+    "cbam-self-attention": 287_158,
+}
 MODELS = load([ROOT / "config.yaml"]).models
 
 
