@@ -41,9 +41,10 @@ def pretend_finished(study) -> None:
         contents = {
             "run.json": {"weights_sha256": weights},
             "metrics.json": {"key": plan.evaluation_key(study, run, weights)},
+            "attention.json": {"key": plan.diagnosis_key(study, run, weights)},
             "explanations.json": {"key": plan.explanation_key(study, run, weights)},
         }
-        for name in (*plan.RUN_FILES, *plan.EVALUATION_FILES, *plan.EXPLANATION_FILES):
+        for name in (*plan.RUN_FILES, *plan.EVALUATION_FILES, *plan.DIAGNOSIS_FILES, *plan.EXPLANATION_FILES):
             (folder / name).write_text(json.dumps(contents.get(name, {})))
     data = Path(plan.data_folder(study, "cuematch-local"))
     for path in [data / f"{split}.safetensors" for split in ("train", "val", "test")] + [data / "card.json"]:
@@ -54,8 +55,10 @@ def pretend_finished(study) -> None:
     key = plan.summary_key(settings, content)
     base = Path(f"results/{study.study.name}")
     files.write_json(base / "tables/card.json", {"key": key, "settings": settings, "inputs": content})
-    files.write_json(base / "report/card.json", {"key": plan.report_key(study, key)})
-    others = ["tables/runs.csv", "report/index.html", "report/report.md"]
+    judged = plan.judgement_key(study, key)
+    files.write_json(base / "claims/claims.json", {"key": judged})
+    files.write_json(base / "report/card.json", {"key": plan.report_key(study, judged)})
+    others = ["tables/runs.csv", "claims/comparisons.csv", "report/index.html", "report/report.md"]
     for name in others + [f"report/{figure.path}" for figure in figure_files(study)]:
         files.write_text(base / name, "")
 

@@ -18,7 +18,9 @@ from conftest import ROOT, small_study
 pytestmark = pytest.mark.slow
 
 PARTS = ("Snakefile", "workflow", "profiles", "environment.yml")
-FIRST = {"prepare": 1, "train": 2, "evaluate": 2, "explain": 2, "profile": 2, "summarise": 1, "report": 1}
+STEPS = ("train", "evaluate", "diagnose", "explain")  # of a run
+REPORT = {"summarise": 1, "judge": 1, "report": 1}
+FIRST = {"prepare": 1, **dict.fromkeys(STEPS, 2), "profile": 1, **REPORT}
 
 
 class Project:
@@ -92,7 +94,8 @@ def study():
 def test_it_leaves_what_the_design_says(finished):
     (run,) = finished.folder.glob("results/runs/cues/looking/brief-*/seed0")
     expected = {"run.json", "model.safetensors", "history.csv", "train.log", "metrics.json", "predictions.safetensors"}
-    assert expected | {"explanations.json", "explanations.safetensors"} == {path.name for path in run.iterdir()}
+    expected |= {"attention.json", "explanations.json", "explanations.safetensors"}
+    assert expected == {path.name for path in run.iterdir()}
     description = json.loads((run / "run.json").read_text())
     assert description["recipe"]["epochs"] == description["last"]["epoch"] == 2
     assert description["provenance"]["threads"] == 1
@@ -143,7 +146,7 @@ def test_a_target_for_a_part(project):
 
 # --- what must run again, and nothing else ----------------------------------------------------------------------
 
-ONE_RUN = {"train": 1, "evaluate": 1, "explain": 1, "summarise": 1, "report": 1}
+ONE_RUN = dict.fromkeys(STEPS, 1) | REPORT
 
 
 def test_a_model_option(project, study):
@@ -155,31 +158,46 @@ def test_a_model_option(project, study):
 def test_a_recipes_epochs_and_back(project, study):
     study["recipes"]["brief"]["epochs"] = 3
     project.write(study)
-    assert project.planned() == dict.fromkeys(("train", "evaluate", "explain"), 2) | {"summarise": 1, "report": 1}
+    assert project.planned() == dict.fromkeys(STEPS, 2) | REPORT
     project.snakemake("--cores", "2", "--quiet", "all")
     assert project.planned() == {}
     study["recipes"]["brief"]["epochs"] = 2
     project.write(study)
-    assert project.planned() == {"summarise": 1, "report": 1}  # going back trains nothing
+    assert project.planned() == REPORT  # going back trains nothing
 
 
 def test_another_seed(project, study):
     study["experiments"]["first"]["grid"]["seeds"] = 2
     project.write(study)
-    assert project.planned() == dict.fromkeys(("train", "evaluate", "explain"), 2) | {"summarise": 1, "report": 1}
+    assert project.planned() == dict.fromkeys(STEPS, 2) | REPORT
 
 
 def test_another_question_remakes_the_report_alone(project, study):
     study["experiments"]["first"]["question"] = "Why?"
     project.write(study)
-    assert project.planned() == {"summarise": 1, "report": 1}
+    assert project.planned() == REPORT
+
+
+def test_a_claim_is_judged_and_said_anew_and_nothing_else(project, study):
+    claim = {"sentence": "Looking helps.", "experiment": "first", "model": "looking", "against": "tiny"}
+    project.write(study | {"claims": {"mine": claim}})
+    assert project.planned() == REPORT
+    project.snakemake("--cores", "1", "--quiet", "all")
+    found = json.loads((project.folder / "results/small/claims/claims.json").read_text())["claims"]["mine"]
+    assert (found["verdict"], found["reason"]) == ("inconclusive", "not enough seeds (n = 1, needs 6)")
+    assert "not enough seeds" in (project.folder / "results/small/report/index.html").read_text()
+
+
+def test_another_threshold_examines_the_attention_anew(project, study):
+    project.write(study | {"diagnostics": {"alive": {"relative_change": 0.5}}})
+    assert project.planned() == {"diagnose": 2} | REPORT
 
 
 def test_what_is_scored_differently_is_moved_aside_not_lost(project, study):
     study["evaluation"] = {"calibration_bins": 10}
     project.write(study)
     before = project.run_files()
-    assert project.planned() == {"evaluate": 2, "summarise": 1, "report": 1}
+    assert project.planned() == {"evaluate": 2} | REPORT
     assert project.run_files() == before  # a dry run moves nothing
     project.snakemake("--cores", "2", "--quiet", "all")
     moved = sorted(project.folder.glob("results/stale/*/runs/**/metrics.json"))
@@ -190,7 +208,7 @@ def test_what_is_scored_differently_is_moved_aside_not_lost(project, study):
 def test_junk_in_a_result_is_remade(project):
     (metrics,) = project.folder.glob("results/runs/cues/tiny/brief-*/seed0/metrics.json")
     metrics.write_text("junk")
-    assert project.planned() == {"evaluate": 1, "summarise": 1, "report": 1}
+    assert project.planned() == {"evaluate": 1} | REPORT
 
 
 def test_missing_data_costs_nothing_until_it_is_needed_and_then_only_itself(project, study):
@@ -207,8 +225,9 @@ def test_a_missing_run_is_made_again_to_the_same_bytes(project):
     before = project.run_files()
     shutil.rmtree(next(project.folder.glob("results/runs/cues/looking/brief-*/seed0")))
     assert project.planned() == {}  # the report is there, and says what it was made of: the run may be elsewhere
-    assert project.planned("evaluate_all", "explain_all") == {"train": 1, "evaluate": 1, "explain": 1}
-    project.snakemake("--cores", "2", "--quiet", "all", "--", "evaluate_all", "explain_all")
+    targets = ("evaluate_all", "diagnose_all", "explain_all")
+    assert project.planned(*targets) == dict.fromkeys(STEPS, 1)
+    project.snakemake("--cores", "2", "--quiet", "all", "--", *targets)
     after = project.run_files()
     assert after.keys() == before.keys()
     for name in before:
@@ -219,7 +238,7 @@ def test_a_missing_run_is_made_again_to_the_same_bytes(project):
 def test_studies_share_the_runs_that_are_the_same(project, study):
     other = {"study": {"name": "second", "question": "Again?", "experiments": ["first"]}}
     (project.folder / "second.yaml").write_text(yaml.safe_dump(other))
-    assert project.planned("--configfile", "second.yaml") == {"summarise": 1, "report": 1}
+    assert project.planned("--configfile", "second.yaml") == REPORT
 
 
 # --- killed and broken ------------------------------------------------------------------------------------------

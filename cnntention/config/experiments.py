@@ -83,7 +83,7 @@ class Alive(Strict):
     entropy: float = Field(0.999, gt=0, le=1)
     """uniform: every head's normalized entropy is above this, and so attention is a plain global average."""
     gate_spread: float = Field(0.01, ge=0)
-    """constant: the sd of each of its gates (CBAM) is below this, and so it is a fixed factor."""
+    """constant: each of its gates (CBAM) varies over images by a smaller sd, and so it is a fixed factor."""
 
 
 class Diagnostics(Strict):

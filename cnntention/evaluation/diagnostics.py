@@ -173,7 +173,7 @@ def state(module: dict, alive: Alive) -> str:
     """Of a described module: "off", "constant", "uniform" or "alive"."""
     if module["relative_change"] < alive.relative_change:
         return "off"
-    if module["gates"] and all(gate["spread"] < alive.gate_spread for gate in module["gates"].values()):
+    if module["gates"] and all(gate["image_spread"] < alive.gate_spread for gate in module["gates"].values()):
         return "constant"
     if module["attention"] and all(head["entropy"] > alive.entropy for head in module["attention"]["heads"]):
         return "uniform"

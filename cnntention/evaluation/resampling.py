@@ -39,7 +39,8 @@ def mean_difference(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
 def bca_interval(a: ArrayLike, b: ArrayLike, resamples: int = 9999, seed: int = 0, needs: int = FEWEST) -> Estimate:
     """mean(a) - mean(b) with its BCa bootstrap interval (Efron 1987), runs resampled within each model.
 
-    No interval if neither sample has any spread.
+    Too short for few seeds: of normal runs of equal spread it covers 88 % at 5 a model, 92 % at 10, 93 % at 20 and 94 %
+    at 30 (10,000 draws each), where `welch` covers 95 %. No interval if neither sample has any spread.
     """
     a, b = samples(a, b, needs=max(needs, FEWEST))
     value = float(mean_difference(a, b))
@@ -61,8 +62,9 @@ def probability_of_improvement(
 ) -> Estimate:
     """P(A > B), that a run of a beats a run of b: Mann and Whitney's U / (m n), with its percentile bootstrap interval.
 
-    As Bouthillier et al. 2021 and Agarwal et al. 2021 report it. Samples that do not overlap (0 or 1) have no interval:
-    every resample gives the same value, which is no sign of certainty.
+    As Bouthillier et al. 2021 and Agarwal et al. 2021 report it. Of normal runs with P = 0.75 it covers 86 % at 5 a
+    model, 91 % at 10 and 95 % at 20, less nearer to 1 (1,500 draws each, no interval counted as a miss). Samples that do
+    not overlap (0 or 1) have no interval: every resample gives the same value, which is no sign of certainty.
     """
     a, b = samples(a, b, needs=max(needs, FEWEST))
     draws = np.random.default_rng(seed)
@@ -105,6 +107,10 @@ def two_level_interval(
 
     hits_a (seeds a, images) and hits_b (seeds b, images) say which run was right on which image, the same images in
     both (ValueError). Each resample draws the seeds of each model and one set of images for all.
+
+    Where runs err independently of one another it is too long, such errors counting up to three times (Owen 2007, the
+    pigeonhole bootstrap): 99 % covered. Where whole runs are better or worse it is as short as any bootstrap of few
+    seeds: 88 % at 5 a model, 92 % at 10, 94 % at 20 (600 draws of 1,000 images each).
     """
     enough(min(len(hits_a), len(hits_b)), max(needs, FEWEST))
     if hits_a.shape[1] != hits_b.shape[1]:

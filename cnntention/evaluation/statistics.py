@@ -161,8 +161,8 @@ def minimum_detectable_effect(
 def seeds_needed(sd: float, difference: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
     """The fewest seeds a model, at least 2, with which `welch` sees a true difference between models of equal sd.
 
-    The inverse of `minimum_detectable_effect`; None where there is none: sd or difference is 0. It may say 2, of which
-    the tests here make nothing.
+    The inverse of `minimum_detectable_effect`; None where there is none: sd or difference is 0. It may say 2, where the
+    tests here ask for 3.
     """
     if sd == 0 or difference == 0:
         return None

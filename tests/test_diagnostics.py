@@ -1,0 +1,434 @@
+"""Attention's diagnosis: planted modules whose answers are known, and naive reimplementations of each ablation."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import small_study
+from scipy.spatial.distance import jensenshannon
+from torch import nn
+
+from cnntention import files, plan
+from cnntention.cli import main
+from cnntention.config import STAGES, Alive, Diagnostics, Model, parse_study
+from cnntention.data.augment import Batches
+from cnntention.evaluation.ablation import INTACT, WITHOUT_ALL, ablate, compare
+from cnntention.evaluation.diagnose import diagnose, sample
+from cnntention.evaluation.diagnostics import attention_measures, describe_heads, grid_distances, measure, spread, state
+from cnntention.models.attention import KINDS
+from cnntention.models.registry import attention_modules, build
+from cnntention.report.attention_table import COLUMNS, attention_table, liveness
+
+SETTINGS = Diagnostics(images=60, map_images=25)
+SELF_ATTENTION = {"kind": "self-attention", "gate_init": 0.5}
+MULTI_HEAD = {"kind": "multi-head", "heads": 4, "gate_init": 0.8}
+CBAM = {"kind": "cbam", "reduction": 4}
+
+
+def network(**options):
+    """A small untrained network with one attention module, att2, on 16 channels and 8 x 8 positions."""
+    return build(Model(depth=8, width=8, attention={"stage2": options}), 3, 10, seed=1).eval()
+
+
+MODELS = {
+    "self-attention": Model(depth=8, width=8, attention=dict.fromkeys(STAGES, SELF_ATTENTION)),
+    "multi-head": Model(depth=8, width=8, attention=dict.fromkeys(STAGES, MULTI_HEAD)),
+    "cbam": Model(depth=8, width=8, attention=dict.fromkeys(STAGES, CBAM)),
+    "in blocks": Model(depth=14, width=8, attention={"stage2": CBAM, "stage3": MULTI_HEAD}, placement="block"),
+    "two in a slot": Model(depth=8, width=8, attention={"stage1": [CBAM, MULTI_HEAD], "stage3": MULTI_HEAD}),
+}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(60, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def answers(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    return net(images).argmax(1)
+
+
+def labelled(net: nn.Module, images: torch.Tensor) -> list:
+    """Batches labelled by the net itself: intact it is right, and every answer that an ablation changes counts."""
+    labels = answers(net, images)
+    return list(zip(images.split(25), labels.split(25), strict=True))
+
+
+def diagnosed(net: nn.Module, images: torch.Tensor, settings: Diagnostics = SETTINGS) -> dict:
+    return diagnose(net, labelled(net, images), settings)
+
+
+# --- attention maps ---------------------------------------------------------------------------------------------
+
+
+def test_a_map_by_hand():
+    """Two by two positions. Head 0 looks at itself; head 1 half at itself, half at the opposite corner."""
+    itself = torch.eye(4)
+    maps = torch.stack([itself, (itself + itself.flip(0)) / 2])[None]
+    found = attention_measures(maps, grid_distances(2, 2))
+    assert found["entropy"].tolist() == [[0.0, 0.5]]  # ln 2 / ln 4
+    assert found["distance"].tolist() == [[0.0, 0.5]]
+    bits = -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25)) - 0.5  # H(3/4, 1/4) - (0 + 1) / 2
+    assert found["divergence"].item() == pytest.approx(bits, rel=1e-6)
+    attention = {name: values.mean(0) for name, values in found.items()} | {"uniform_distance": torch.tensor([0.5])}
+    described = describe_heads(attention)
+    assert described["effective_heads"] == pytest.approx(2**bits, rel=1e-6)
+    assert described["head_diversity"] == pytest.approx(bits, rel=1e-6)
+    assert described["entropy"] == described["distance"] == 0.25
+    assert described["heads"] == [{"entropy": 0.0, "distance": 0.0}, {"entropy": 0.5, "distance": 0.5}]
+
+
+def test_head_diversity_against_scipy():
+    maps = torch.randn(3, 4, 12, 12, generator=torch.Generator().manual_seed(3)).mul(2).softmax(-1)
+    found = attention_measures(maps, grid_distances(3, 4))
+    a = maps.double().numpy()
+    pairs = [jensenshannon(a[:, i], a[:, j], axis=-1, base=2) ** 2 for i in range(4) for j in range(i)]
+    np.testing.assert_allclose(found["divergence"], np.mean(pairs, axis=(0, 2)), rtol=1e-5)
+    rows, columns = np.divmod(np.arange(12), 4)
+    d = np.hypot(rows[:, None] - rows, columns[:, None] - columns) / np.hypot(2, 3)
+    np.testing.assert_allclose(found["distance"], (a * d).sum(-1).mean(-1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("heads", [2, 3, 4])
+def test_disjoint_heads_count_fully(heads):
+    maps = torch.eye(4)[:heads, None, :].expand(heads, 4, 4)[None]  # head h looks at position h alone
+    found = attention_measures(maps, grid_distances(2, 2))
+    assert found["divergence"].item() == pytest.approx(1)
+    assert found["information"].exp().item() == pytest.approx(heads)
+
+
+@pytest.mark.parametrize(("side", "share"), [(32, 0.380), (16, 0.392), (8, 0.418)])
+def test_mean_distance_of_uniform_attention(side, share):
+    assert grid_distances(side, side).mean().item() == pytest.approx(share, abs=6e-4)
+
+
+# --- planted modules --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [MULTI_HEAD | {"gate_init": 0}, {"kind": "self-attention"}])
+def test_a_closed_gate_is_off(images, options):
+    found = diagnosed(network(**options), images)
+    (module,) = found["modules"].values()
+    assert module["state"] == "off"
+    assert module["gate"] == module["relative_change"] == 0
+    heads = module["attention"]["heads"] if "heads" in options else []
+    for trial in (module["without"], module["mean_effect"], found["without_all"], *heads):
+        assert trial.items() >= {"accuracy": 1.0, "drop": 0.0, "drop_se": 0.0}.items()
+    assert (found["attention_alive"], found["modules_alive"]) == (False, 0)
+
+
+def test_without_queries_and_keys_attention_is_uniform(images):
+    net = network(**MULTI_HEAD)
+    for layer in (net.att2.query, net.att2.key):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    module = diagnosed(net, images)["modules"]["att2"]
+    attention = module["attention"]
+    assert module["state"] == "uniform"
+    assert module["norms"]["query"] == module["norms"]["key"] == 0
+    assert module["norms"]["value"] == pytest.approx(net.att2.value.weight.square().sum().sqrt().item(), rel=1e-5)
+    assert attention["entropy"] == pytest.approx(1, abs=1e-6)
+    assert attention["distance"] == pytest.approx(attention["uniform_distance"], rel=1e-5)
+    assert attention["uniform_distance"] == pytest.approx(0.4178, abs=1e-4)  # 8 x 8 positions
+    assert attention["head_diversity"] == pytest.approx(0, abs=1e-6)
+    assert attention["effective_heads"] == pytest.approx(1, abs=1e-5)
+
+
+def test_one_head_that_is_not_uniform_is_alive(images):
+    net = network(**MULTI_HEAD)
+    nn.init.zeros_(net.att2.query.weight[:12])  # of 16 channels: all but the last head's
+    nn.init.zeros_(net.att2.query.bias)
+    module = diagnosed(net, images)["modules"]["att2"]
+    nearly = [head["entropy"] > 0.999 for head in module["attention"]["heads"]]
+    assert nearly == [True, True, True, False]
+    assert module["state"] == "alive"
+
+
+def test_identical_heads_are_one(images):
+    net = network(kind="multi-head", heads=2, gate_init=0.8)
+    with torch.no_grad():
+        for layer in (net.att2.query, net.att2.key):
+            layer.weight[8:], layer.bias[8:] = layer.weight[:8].clone(), layer.bias[:8].clone()
+    attention = diagnosed(net, images)["modules"]["att2"]["attention"]
+    assert attention["head_diversity"] == pytest.approx(0, abs=1e-6)
+    assert attention["effective_heads"] == pytest.approx(1, abs=1e-6)
+    assert 0 < attention["entropy"] < 0.999
+
+
+def test_cbam_without_weights_is_a_constant_factor(images):
+    net = network(**CBAM)
+    for parameter in net.att2.parameters():
+        nn.init.zeros_(parameter)
+    module = diagnosed(net, images)["modules"]["att2"]
+    half = {"mean": 0.5, "spread": 0.0, "image_spread": 0.0}
+    assert module["gates"] == {"channel": half, "spatial": half}
+    assert module["relative_change"] == pytest.approx(0.25)  # x + x / 4
+    assert module["state"] == "constant"
+    assert module["norms"] == {"mlp.0": 0, "mlp.2": 0, "spatial": 0}
+    assert (module["gate"], module["attention"]) == (None, None)
+    assert module["mean_effect"]["drop"] == 0
+
+
+def test_one_gate_that_varies_is_enough(images):
+    net = network(**CBAM)
+    for parameter in net.att2.mlp.parameters():
+        nn.init.zeros_(parameter)
+    module = diagnosed(net, images)["modules"]["att2"]
+    assert module["gates"]["channel"]["image_spread"] == 0 < 0.01 < module["gates"]["spatial"]["image_spread"]
+    assert module["state"] == "alive"
+
+
+def test_a_fixed_mask_is_a_constant_factor():
+    gate = {"mean": 0.5, "spread": 0.5, "image_spread": 0.001}
+    module = {"relative_change": 0.3, "gates": {"spatial": gate}, "attention": None}
+    assert state(module, Alive()) == "constant"
+    assert state(module | {"gates": {"spatial": gate | {"image_spread": 0.02}}}, Alive()) == "alive"
+
+
+def test_maps_are_measured_on_the_first_images_alone(images):
+    net = network(**MULTI_HEAD)
+    found, first = (
+        diagnosed(net, x, Diagnostics(map_images=30))["modules"]["att2"]["attention"] for x in (images, images[:30])
+    )
+    assert found["entropy"] == pytest.approx(first["entropy"], rel=1e-5)
+    assert found["effective_heads"] == pytest.approx(first["effective_heads"], rel=1e-5)
+    everything = diagnosed(net, images, Diagnostics(map_images=60))["modules"]["att2"]["attention"]
+    assert found["entropy"] != pytest.approx(everything["entropy"], rel=1e-5)
+
+
+def test_spread_tells_a_fixed_mask_from_one_that_follows_the_image():
+    mask = torch.tensor([[0.0, 1.0]]).expand(10, 2)
+    assert spread(mask) == {"mean": 0.5, "spread": 0.5, "image_spread": 0.0}
+    following = torch.cat([torch.zeros(5, 2), torch.ones(5, 2)])
+    assert spread(following) == {"mean": 0.5, "spread": 0.5, "image_spread": 0.5}
+
+
+def test_untrained_open_attention_is_alive(images):
+    for model in MODELS.values():
+        net = build(model, 3, 10, seed=1).eval()
+        found = diagnosed(net, images)
+        assert list(found["modules"]) == [name for name, _ in attention_modules(net)]
+        assert {module["state"] for module in found["modules"].values()} == {"alive"}
+        assert (found["attention_alive"], found["modules_alive"]) == (True, len(found["modules"]))
+
+
+def test_the_thresholds_decide(images):
+    module = diagnosed(network(**CBAM), images)["modules"]["att2"]
+    assert state(module, Alive(relative_change=9)) == "off"
+    assert state(module, Alive(gate_spread=0.5)) == "constant"
+    module = diagnosed(network(**MULTI_HEAD), images)["modules"]["att2"]
+    assert state(module, Alive(entropy=0.1)) == "uniform"
+
+
+def test_a_plugin_without_maps_is_off_or_alive(images, monkeypatch):
+    class Doubling(nn.Module):
+        def forward(self, x):
+            return 2 * x
+
+    monkeypatch.setitem(KINDS, "doubling", Doubling)
+    net = network(**CBAM)
+    net.att2 = Doubling()
+    module = diagnosed(net, images)["modules"]["att2"]
+    assert (module["kind"], module["state"], module["relative_change"]) == ("doubling", "alive", 1.0)
+    assert (module["attention"], module["gates"], module["gate"], module["norms"]) == (None, None, None, {})
+
+
+# --- ablations --------------------------------------------------------------------------------------------------
+
+
+def changed(net: nn.Module, name: str, module: nn.Module) -> nn.Module:
+    """A copy of the net with another module under that name."""
+    copied = copy.deepcopy(net)
+    copied.set_submodule(name, module)
+    return copied
+
+
+class Fixed(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@torch.no_grad()
+def mean_of(net: nn.Module, name: str, images: torch.Tensor) -> nn.Module:
+    """The module's mean effect, from its inputs on all images at once."""
+    inputs, module = [], net.get_submodule(name)
+    with module.register_forward_pre_hook(lambda _, args: inputs.append(args[0])):
+        net(images)
+    (x,) = inputs
+    if type(module).__name__ == "CBAM":
+        channel, spatial = (gate.mean(0) for gate in module.maps(x).values())
+        return Fixed(lambda x: x + x * torch.einsum("c,hw->chw", channel, spatial))
+    effect = (module(x) - x).mean(0)
+    return Fixed(lambda x: x + effect)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_ablations_equal_networks_built_without(name, images):
+    net = build(MODELS[name], 3, 10, seed=1).eval()
+    batches = labelled(net, images)
+    labels = answers(net, images)
+    hits = ablate(net, batches, measure(net, batches, map_images=2))
+    assert hits[INTACT].all()
+    plain = copy.deepcopy(net)
+    for slot, module in attention_modules(net):
+        plain.set_submodule(slot, nn.Identity())
+        for ablation, other in (("identity", nn.Identity()), ("mean", mean_of(net, slot, images))):
+            expected = answers(changed(net, slot, other), images) == labels
+            assert torch.equal(hits[slot, ablation], expected), (slot, ablation)
+        for head in range(module.heads if getattr(module, "heads", 1) > 1 else 0):
+            mute = copy.deepcopy(module)
+            with torch.no_grad():
+                for parameter in mute.value.parameters():
+                    parameter.unflatten(0, (mute.heads, -1))[head] = 0
+            assert torch.equal(hits[slot, f"head {head}"], answers(changed(net, slot, mute), images) == labels)
+    assert torch.equal(hits[WITHOUT_ALL], answers(plain, images) == labels)
+    assert not hits[WITHOUT_ALL].all()  # the ablation is seen at all
+    assert torch.equal(answers(net, images), labels)  # and leaves nothing behind
+    assert not any("forward" in vars(part) or "attend" in vars(part) for part in net.modules())
+
+
+def test_without_all_is_the_baseline_of_the_same_seed(images):
+    net, baseline = network(**MULTI_HEAD), build(Model(depth=8, width=8), 3, 10, seed=1).eval()
+    assert diagnosed(net, images)["without_all"]["accuracy"] == pytest.approx(
+        (answers(net, images) == answers(baseline, images)).double().mean().item(), rel=1e-5
+    )
+
+
+def test_a_head_whose_value_is_zero_is_not_missed(images):
+    net = network(**MULTI_HEAD)
+    with torch.no_grad():
+        net.att2.value.weight[4:8], net.att2.value.bias[4:8] = 0, 0  # of 16 channels: head 1's
+    heads = diagnosed(net, images)["modules"]["att2"]["attention"]["heads"]
+    assert heads[1]["drop"] == heads[1]["drop_se"] == 0
+    assert any(heads[i]["drop"] > 0 for i in (0, 2, 3))
+
+
+def test_the_error_of_a_drop_is_mcnemars():
+    intact = torch.tensor([1, 1, 1, 1, 1, 0, 0, 0, 1, 1]).bool()
+    ablated = torch.tensor([0, 0, 0, 1, 1, 1, 0, 0, 1, 1]).bool()  # 3 lost, 1 won, of 10
+    found = compare(ablated, intact)
+    assert found["accuracy"] == pytest.approx(0.5)
+    assert found["drop"] == pytest.approx(0.2)
+    assert found["drop_se"] == pytest.approx(np.sqrt(3 + 1 - (3 - 1) ** 2 / 10) / 10)
+
+
+def test_features_that_are_zero_give_no_infinity(images):
+    net = network(**MULTI_HEAD)
+    nn.init.zeros_(net.conv1.weight)
+    assert np.isfinite(diagnosed(net, images)["modules"]["att2"]["relative_change"])
+
+
+# --- the sample, the command, the tables ------------------------------------------------------------------------
+
+
+def test_the_sample_is_seeded_and_plain():
+    draws = np.random.default_rng(0)
+    pixels = draws.integers(0, 256, (250, 3, 8, 8), dtype=np.uint8)
+    data = Batches(pixels, np.arange(250), [0.5] * 3, [0.25] * 3, torch.device("cpu"))
+    batches = sample(data, Diagnostics(images=120))
+    assert [len(labels) for _, labels in batches] == [100, 20]
+    chosen = torch.cat([labels for _, labels in batches])
+    assert len(chosen.unique()) == 120
+    expected = (pixels[chosen] / 255 - 0.5) / 0.25
+    np.testing.assert_allclose(torch.cat([images for images, _ in batches]), expected, atol=1e-5)
+    assert torch.equal(chosen, torch.cat([labels for _, labels in sample(data, Diagnostics(images=120))]))
+    assert not torch.equal(chosen, torch.cat([labels for _, labels in sample(data, Diagnostics(images=120, seed=1))]))
+    assert sum(len(labels) for _, labels in sample(data, Diagnostics())) == 250
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The small study's two runs, trained and diagnosed by the command; its folder, study and configuration file."""
+    folder = tmp_path_factory.mktemp("diagnosed")
+    config = small_study()
+    config["models"]["looking"]["attention"] = {"stage2": CBAM, "stage3": SELF_ATTENTION}
+    config["diagnostics"] = {"images": 80, "map_images": 8}
+    study = parse_study(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("config.yaml").write_text(yaml.safe_dump(config))
+        words = ["--config", "config.yaml"]
+        assert main(["prepare", *words, "--dataset", "cues", "--out", plan.data_folder(study, "cues")]) == 0
+        for run in study.runs():
+            assert main(["train", *words, "--run", run.folder, "--state", "state/a.pt"]) == 0
+            assert main(["diagnose", *words, "--run", run.folder]) == 0
+    return folder, config
+
+
+@pytest.fixture
+def there(finished, monkeypatch):
+    """In the finished study's folder; gives the study."""
+    monkeypatch.chdir(finished[0])
+    return parse_study(finished[1])
+
+
+def test_the_command(there):
+    tiny, looking = there.runs()
+    found = files.read_json(f"{looking.folder}/attention.json")
+    assert (found["images"], found["map_images"]) == (80, 8)
+    assert found["thresholds"] == {"relative_change": 0.01, "entropy": 0.999, "gate_spread": 0.01}
+    assert {name: module["kind"] for name, module in found["modules"].items()} == {
+        "att2": "cbam",
+        "att3": "self-attention",
+    }
+    assert found["attention_alive"] is True
+    gate = files.read_json(f"{looking.folder}/run.json")["gates"]["att3"]
+    assert found["modules"]["att3"]["gate"] == pytest.approx(gate, rel=1e-5)
+    baseline = files.read_json(f"{tiny.folder}/attention.json")
+    assert (baseline["attention_alive"], baseline["modules_alive"], baseline["modules"]) == (None, 0, {})
+    assert baseline["without_all"] is None
+    assert 0 <= baseline["accuracy"] <= 1
+
+
+def test_the_command_shows_how_far_it_is_and_repeats_itself(there, capsys):
+    _, looking = there.runs()
+    before = Path(looking.folder, "attention.json").read_bytes()
+    assert main(["diagnose", "--config", "config.yaml", "--run", looking.folder]) == 0
+    assert "cues/looking/brief/seed0: ablated 80/80 images" in capsys.readouterr().out
+    assert Path(looking.folder, "attention.json").read_bytes() == before
+
+
+def test_the_tables(there):
+    runs = there.runs()
+    table = attention_table(runs)
+    assert tuple(table.columns) == COLUMNS
+    assert table["module"].tolist() == ["att2", "att3"]
+    found = files.read_json(f"{runs[1].folder}/attention.json")["modules"]
+    cbam, self_attention = (row for _, row in table.iterrows())
+    assert cbam["channel_spread"] == found["att2"]["gates"]["channel"]["spread"]
+    assert cbam["norm_mlp.0"] == found["att2"]["norms"]["mlp.0"]
+    assert cbam[["gate", "entropy", "norm_query"]].isna().all()
+    assert self_attention["entropy"] == found["att3"]["attention"]["entropy"]
+    assert self_attention["accuracy_drop_mean"] == found["att3"]["mean_effect"]["drop"]
+    assert self_attention[["channel_spread", "head_diversity", "norm_spatial"]].isna().all()
+    without = files.read_json(f"{runs[1].folder}/attention.json")["without_all"]["accuracy"]
+    rows = pd.DataFrame([liveness(run) for run in runs])
+    assert rows["attention_alive"].tolist() == [None, True]
+    assert rows[["modules_alive", "modules"]].to_numpy().tolist() == [[0, 0], [2, 2]]
+    assert rows["accuracy_without_attention"].iloc[1] == without
+    assert tuple(attention_table(runs[:1]).columns) == COLUMNS
+
+
+def test_another_threshold_makes_it_stale(there, finished, tmp_path):
+    runs = there.runs()
+    assert not any(plan.Plan(there).stale(run.folder, "diagnosis") for run in runs)
+    assert all(f"{run.folder}/attention.json" in plan.summary_inputs(there) for run in runs)
+    other = parse_study(finished[1] | {"diagnostics": finished[1]["diagnostics"] | {"alive": {"entropy": 0.99}}})
+    assert all(plan.Plan(other).stale(run.folder, "diagnosis") for run in runs)
+    assert plan.summary_settings(other) != plan.summary_settings(there)
+    contents = {run.folder: Path(run.folder, "attention.json").read_bytes() for run in runs}
+    moved = plan.Plan(other).move_stale()
+    assert moved == [f"{run.folder}/attention.json" for run in runs]
+    for run in runs:
+        (kept,) = Path("results/stale").glob(f"*/{Path(run.folder).relative_to('results')}/attention.json")
+        assert kept.read_bytes() == contents[run.folder]
+        kept.rename(Path(run.folder, "attention.json"))
