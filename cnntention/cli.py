@@ -42,10 +42,12 @@ def parser() -> argparse.ArgumentParser:
     step("prepare", prepare, "dataset", "out")
     step("train", train, "run", "state", "threads", "device")
     step("evaluate", evaluate, "run", "threads", "device")
+    step("diagnose", diagnose, "run", "threads", "device")
     step("explain", explain, "run", "threads", "device")
-    step("profile", profile, "dataset", "model", "out", "device")
+    step("profile", profile, "dataset", "out", "device")
     step("summarise", summarise, "out")
-    step("report", report, "tables", "out")
+    step("judge", judge, "tables", "out")
+    step("report", report, "tables", "claims", "out")
     step("publish", publish, "readme")
     step("schema", schema, "out")
     return top
@@ -53,10 +55,10 @@ def parser() -> argparse.ArgumentParser:
 
 OPTIONS: dict[str, dict] = {
     "dataset": {"required": True, "help": "a dataset's name"},
-    "model": {"required": True, "help": "a model's name"},
     "run": {"required": True, "help": "results/runs/DATASET/MODEL/RECIPE-KEY/seedK"},
     "out": {"required": True, "help": "the file or folder to write"},
     "tables": {"required": True, "help": "the folder that `summarise` wrote"},
+    "claims": {"required": True, "help": "the folder that `judge` wrote"},
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
     "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
@@ -123,6 +125,15 @@ def evaluate(args: argparse.Namespace) -> None:
     evaluate_run(study, find_run(study, args.run), args.threads, args.device)
 
 
+def diagnose(args: argparse.Namespace) -> None:
+    """Examine the attention of a finished run: is it alive, what does it look at?"""
+    from cnntention.evaluation.diagnose import diagnose_run
+    from cnntention.plan import find_run
+
+    study = configured(args)
+    diagnose_run(study, find_run(study, args.run), args.threads, args.device)
+
+
 def explain(args: argparse.Namespace) -> None:
     """Make the Grad-CAM maps of a finished run."""
     from cnntention.explanation.command import explain_run
@@ -133,7 +144,7 @@ def explain(args: argparse.Namespace) -> None:
 
 
 def profile(args: argparse.Namespace) -> None:
-    """Measure what a model costs on a dataset's images."""
+    """Measure, in turn, what all models cost that the study runs on a dataset."""
     from cnntention import device, files, plan, profiling, provenance
     from cnntention.data.datasets import read_card
 
@@ -143,10 +154,10 @@ def profile(args: argparse.Namespace) -> None:
     shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
     where = device.choose(args.device)
     device.prepare_torch(study.profiling.threads, where)
-    result = profiling.profile(study.models[args.model], shape, card["classes"], study.profiling, where)
+    models = {name: study.models[name] for name in sorted(study.models_on(args.dataset))}
+    result = profiling.profile(models, shape, card["classes"], study.profiling, where, study.plugins)
     facts = provenance.describe(where, study.profiling.threads)
-    settings = study.profiling.model_dump(mode="json")
-    head = {"dataset": args.dataset, "model": args.model, "image": list(shape), "settings": settings}
+    head = {"dataset": args.dataset, "image": list(shape), "settings": study.profiling.model_dump(mode="json")}
     files.write_json(args.out, head | result | {"made": provenance.now(), "provenance": facts})
 
 
@@ -157,11 +168,18 @@ def summarise(args: argparse.Namespace) -> None:
     write_tables(load(args.config), Path(args.out))
 
 
+def judge(args: argparse.Namespace) -> None:
+    """Test the study's claims on its tables."""
+    from cnntention.evaluation.judge import judge_study
+
+    judge_study(load(args.config), Path(args.tables), Path(args.out))
+
+
 def report(args: argparse.Namespace) -> None:
-    """Make the study's report page from its tables."""
+    """Make the study's report page from its tables and verdicts."""
     from cnntention.report.page import write_report
 
-    write_report(load(args.config), Path(args.tables), Path(args.out))
+    write_report(load(args.config), Path(args.tables), Path(args.claims), Path(args.out))
 
 
 def publish(args: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from cnntention.files import sha256, write_text
 
 RUN_FILES = ("run.json", "model.safetensors", "history.csv")
 EVALUATION_FILES = ("metrics.json", "predictions.safetensors")
+DIAGNOSIS_FILES = ("attention.json",)
 EXPLANATION_FILES = ("explanations.json", "explanations.safetensors")
 STALE = Path("results/stale")
 FROZEN = "CNNTENTION_CONFIG"
@@ -43,14 +44,13 @@ def data_folder(study: Study, dataset: str) -> str:
     return f"data/{dataset}/{study.data_key(dataset)}"
 
 
-def profile_path(study: Study, dataset: str, model: str) -> str:
-    return f"results/profiles/{dataset}/{model}-{study.profile_key(dataset, model)}.json"
+def profile_path(study: Study, dataset: str) -> str:
+    return f"results/profiles/{dataset}/{study.profile_key(dataset)}.json"
 
 
-def profiles(study: Study) -> dict[tuple[str, str], str]:
-    """(dataset, model) -> profile file, for every pair that the study runs."""
-    pairs = dict.fromkeys((run.dataset, run.model) for run in study.runs())
-    return {pair: profile_path(study, *pair) for pair in pairs}
+def profiles(study: Study) -> dict[str, str]:
+    """Dataset -> profile file, of all models that the study runs on it."""
+    return {dataset: profile_path(study, dataset) for dataset in dict.fromkeys(run.dataset for run in study.runs())}
 
 
 def find_run(study: Study, folder: str) -> Run:
@@ -90,18 +90,22 @@ def evaluation_key(study: Study, run: Run, weights_sha256: str) -> str:
     return digest([run.folder, weights_sha256, settings, versions.EVALUATION])
 
 
+def diagnosis_key(study: Study, run: Run, weights_sha256: str) -> str:
+    settings = study.diagnostics.model_dump(mode="json")
+    return digest([run.folder, weights_sha256, settings, versions.DIAGNOSIS])
+
+
 def explanation_key(study: Study, run: Run, weights_sha256: str) -> str:
-    settings = study.explanation.model_dump(mode="json", exclude={"showcase"})
-    shown = list(study.explanation.showcase.get(run.dataset, ()))
-    return digest([run.folder, weights_sha256, settings, shown, versions.EXPLANATION])
+    settings = study.explanation.model_dump(mode="json", exclude={"showcase", "foreground"})
+    own = [list(study.explanation.showcase.get(run.dataset, ())), study.explanation.foreground.get(run.dataset)]
+    return digest([run.folder, weights_sha256, settings, own, versions.EXPLANATION])
 
 
 def summary_inputs(study: Study) -> list[str]:
     """What the study's tables are made of."""
     # one file of each step: the step's others come with it
-    of_runs = [
-        f"{run.folder}/{name}" for run in study.runs() for name in ("run.json", "metrics.json", "explanations.json")
-    ]
+    names = ("run.json", "metrics.json", "attention.json", "explanations.json")
+    of_runs = [f"{run.folder}/{name}" for run in study.runs() for name in names]
     cards = [f"{data_folder(study, d)}/card.json" for d in dict.fromkeys(run.dataset for run in study.runs())]
     return of_runs + cards + list(profiles(study).values())
 
@@ -113,7 +117,7 @@ def summary_content(study: Study) -> dict[str, str]:
 
 def summary_settings(study: Study) -> str:
     """The part of the tables' key that is known before anything has run."""
-    steps = [versions.EVALUATION, versions.EXPLANATION, versions.SUMMARY]
+    steps = [versions.EVALUATION, versions.DIAGNOSIS, versions.EXPLANATION, versions.SUMMARY]
     return digest([study.model_dump(mode="json"), study.plugin_hashes, steps, summary_inputs(study)])
 
 
@@ -122,8 +126,12 @@ def summary_key(settings: str, content: dict[str, str]) -> str:
     return digest([settings, content])
 
 
-def report_key(study: Study, summary: str) -> str:
-    return digest([study.study.name, summary, versions.REPORT])
+def judgement_key(study: Study, summary: str) -> str:
+    return digest([study.study.name, summary, versions.JUDGEMENT])
+
+
+def report_key(study: Study, judgement: str) -> str:
+    return digest([study.study.name, judgement, versions.REPORT])
 
 
 # --- planning ---------------------------------------------------------------------------------------------------
@@ -140,14 +148,19 @@ class Plan:
         """Whether files are there that another configuration, or other weights, made."""
         current = {
             "evaluation": self._stale_evaluation,
+            "diagnosis": self._stale_diagnosis,
             "explanation": self._stale_explanation,
             "tables": self._stale_tables,
+            "claims": self._stale_claims,
             "report": self._stale_report,
         }
         return current[kind](folder)
 
     def _stale_evaluation(self, folder: str) -> bool:
         return self._stale_of_run(folder, "metrics.json", evaluation_key)
+
+    def _stale_diagnosis(self, folder: str) -> bool:
+        return self._stale_of_run(folder, "attention.json", diagnosis_key)
 
     def _stale_explanation(self, folder: str) -> bool:
         return self._stale_of_run(folder, "explanations.json", explanation_key)
@@ -170,22 +183,31 @@ class Plan:
         # what is not there (not pulled, say) cannot have changed
         return any(made.get("inputs", {}).get(name) != found for name, found in summary_content(self.study).items())
 
+    def _stale_claims(self, folder: str) -> bool:
+        tables = f"{Path(folder).parent}/tables"
+        return self._stale_after(f"{folder}/claims.json", f"{tables}/card.json", (tables, "tables"), judgement_key)
+
     def _stale_report(self, folder: str) -> bool:
-        path, of_tables = Path(folder, "card.json"), f"{Path(folder).parent}/tables"
-        made, tables = read_key(path), read_key(f"{of_tables}/card.json")
+        claims = f"{Path(folder).parent}/claims"
+        return self._stale_after(f"{folder}/card.json", f"{claims}/claims.json", (claims, "claims"), report_key)
+
+    def _stale_after(self, path: str, source: str, before: tuple[str, str], key_of) -> bool:
+        """Whether `path` was made of another `source`, or of one that is stale itself."""
+        made, source_made = read_key(path), read_key(source)
         if made is None:
-            return path.exists()
-        if self.stale(of_tables, "tables"):
+            return Path(path).exists()
+        if self.stale(*before):
             return True
-        return tables is not None and made.get("key") != report_key(self.study, tables.get("key", ""))
+        return source_made is not None and made.get("key") != key_of(self.study, source_made.get("key", ""))
 
     def move_stale(self) -> list[str]:
         """Move files that another configuration made to results/stale/, so that nothing is lost; returns them."""
         moved = []
+        made_by = {"evaluation": EVALUATION_FILES, "diagnosis": DIAGNOSIS_FILES, "explanation": EXPLANATION_FILES}
         groups = [
             (run.folder, kind, names)
             for run in self.study.runs(self.study.experiments)
-            for kind, names in (("evaluation", EVALUATION_FILES), ("explanation", EXPLANATION_FILES))
+            for kind, names in made_by.items()
         ]
         for folder, kind, names in groups:
             if self.stale(folder, kind):

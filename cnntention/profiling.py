@@ -1,107 +1,229 @@
-"""What a model costs on one image size: parameters, MACs, memory and times on this machine."""
+"""What models cost on one image size: what can be counted, and times, memory and energy on this machine.
+
+Times are comparable only if they were taken together, so all models are measured in one process and in turn, round
+after round: what drifts (clock, temperature, other work) meets all alike, and is not in their ratio within a round.
+"""
 
 import logging
+import math
 import resource
-import statistics
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnntention.config import STAGES, Model, Profiling
-from cnntention.models.registry import build, parameter_counts
+from cnntention import energy
+from cnntention.config import Model, Profiling
+from cnntention.models.registry import build, load_plugins, parameter_counts
+
+Shape = tuple[int, int, int]
 
 
-def count_macs(model: nn.Module, shape: tuple[int, int, int]) -> int:
+# --- counted ----------------------------------------------------------------------------------------------------
+
+
+def count_macs(net: nn.Module, shape: Shape) -> int:
     """Multiply-accumulates of one image's forward pass in convolutions, matrix products and attention.
 
     The flop counter sees nothing of the CPU's fused attention kernels (PyTorch issue 195460), so the pass runs on
-    the plain ones, which do the same products.
+    the plain ones, which do the same products. Leaves the network without values.
     """
     # counted unpadded: dot_product() pads narrow heads on the CPU alone, for speed
-    model = model.eval().to("meta")
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, *shape, device="meta"))
+        net.eval().to("meta")(torch.zeros(1, *shape, device="meta"))
     return counter.get_total_flops() // 2
 
 
-def attention_bytes(model: Model, height: int, width: int) -> int:
-    """Bytes of one image's fp32 attention matrices, were they stored: 4 heads (HW)^2, summed over the stages."""
-    total = 0
-    for stage, options in model.modules.items():
-        heads = {"self-attention": 1, "multi-head": getattr(options, "heads", 1)}.get(options.kind, 0)
-        positions = -(-height // 2 ** STAGES.index(stage)) * -(-width // 2 ** STAGES.index(stage))
-        total += 4 * heads * positions**2
-    return total
+def attention_bytes(net: nn.Module, shape: Shape) -> int:
+    """Bytes of one image's fp32 attention matrices, were they stored: 4 heads (HW)^2 of every module with `heads`.
 
-
-def timing(statement: str, scope: dict, settings: Profiling) -> dict:
-    """Median and interquartile range, ms, of a statement (torch's benchmark timer: warm-up, synchronization)."""
-    # the benchmark module imports torch's compiler tools, which warn of an absent GPU where a CUDA compiler is present
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    from torch.utils.benchmark import Timer
-
-    timer = Timer(statement, globals=scope, num_threads=settings.threads)
-    timer.timeit(1)
-    measured = timer.blocked_autorange(min_run_time=settings.min_seconds)
-    times = [t * 1e3 for t in measured.times]
-    spread = statistics.quantiles(times, n=4) if len(times) > 1 else [times[0]] * 3
-    return {"median_ms": measured.median * 1e3, "iqr_ms": spread[2] - spread[0], "repeats": len(times)}
-
-
-def peak_rss() -> int:
-    """The process's largest resident set so far, bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, images, labels) -> None:
-    """One fp32 step of SGD."""
-    optimizer.zero_grad(set_to_none=True)
-    F.cross_entropy(model(images), labels).backward()
-    optimizer.step()
-    if images.device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def measure_memory(scope: dict, device: torch.device) -> dict:
-    """Peak memory of one training step: the allocator's on a GPU, else the growth of the process's resident set."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        training_step(**scope)
-        return {"bytes": torch.cuda.max_memory_allocated(), "source": "CUDA allocator"}
-    before = peak_rss()
-    training_step(**scope)
-    return {"bytes": peak_rss() - before, "source": "growth of the peak resident set"}
-
-
-def profile(config: Model, shape: tuple[int, int, int], classes: int, settings: Profiling, device) -> dict:
-    """The cost of a model on (C, H, W) images, fp32, with the settings' threads and batch size.
-
-    Times in ms, throughput in images per second, memory in bytes; MACs and attention bytes are per image.
+    Leaves the network without values.
     """
-    counts = parameter_counts(build(config, shape[0], classes))
-    macs = count_macs(build(config, shape[0], classes), shape)
-    model = build(config, shape[0], classes).to(device, memory_format=torch.channels_last)
-    batch = torch.randn(settings.batch_size, *shape, device=device).to(memory_format=torch.channels_last)
-    labels = torch.randint(classes, (settings.batch_size,), device=device)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-    step = {"model": model.train(), "optimizer": optimizer, "images": batch, "labels": labels}
-    memory = measure_memory(step, device)
-    train = timing("step(**scope)", {"step": training_step, "scope": step}, settings)
-    scope = {"model": model.eval(), "one": batch[:1], "batch": batch}
-    with torch.inference_mode():
-        latency = timing("model(one)", scope, settings)
-        forward = timing("model(batch)", scope, settings)
-    return {
-        "parameters": counts,
-        "macs": macs,
-        "attention_matrix_bytes": attention_bytes(config, *shape[1:]),
-        "latency_batch1": latency,
-        "inference": forward | {"images_per_s": settings.batch_size / forward["median_ms"] * 1e3},
-        "training_step": train | {"images_per_s": settings.batch_size / train["median_ms"] * 1e3},
-        "training_memory": memory,
+    sizes = []
+
+    def matrices(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes.append(4 * module.heads * math.prod(inputs[0].shape[-2:]) ** 2)
+
+    for module in net.modules():
+        if hasattr(module, "heads"):
+            module.register_forward_pre_hook(matrices)
+    with torch.no_grad():
+        net.eval().to("meta")(torch.zeros(1, *shape, device="meta"))
+    return sum(sizes)
+
+
+# --- measured ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Call:
+    """One kind of call of one network, and what its rounds found."""
+
+    run: Callable[[], object]
+    device: torch.device
+    calls: int = 0
+    joules: float = 0.0
+    times_ms: list[float] = field(default_factory=list)
+    """Median time of one call, a round each."""
+
+    def __call__(self) -> None:
+        """Run to the end, which on a GPU is not when the call returns."""
+        self.run()
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+        self.calls += 1
+
+    def measure(self, settings: Profiling, meter: energy.Meter) -> None:
+        """One round: torch's benchmark timer, which calls at least twice, the first time to warm up again."""
+        # the benchmark module imports torch's compiler tools, which warn of an absent GPU where CUDA's compiler is
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+        from torch.utils.benchmark import Timer
+
+        timer = Timer("call()", globals={"call": self}, num_threads=settings.threads)
+        before = meter.read()
+        found = timer.blocked_autorange(min_run_time=settings.min_seconds)
+        self.joules += meter.joules(before, meter.read()) or 0.0
+        self.times_ms.append(1e3 * found.median)
+
+    def summary(self) -> dict:
+        """Median and interquartile range over the rounds, ms, and the rounds themselves."""
+        low, median, high = np.percentile(self.times_ms, (25, 50, 75)).tolist()
+        return {"median_ms": median, "iqr_ms": high - low, "rounds_ms": self.times_ms}
+
+
+def batch_of(count: int, shape: Shape, classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Noise as images, (count, C, H, W), and as labels."""
+    images = torch.randn(count, *shape, device=device).to(memory_format=torch.channels_last)
+    return images, torch.randint(classes, (count,), device=device)
+
+
+def training_step(net: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], None]:
+    """A function that makes one fp32 step of SGD with momentum."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def measure_times(
+    nets: Mapping[str, nn.Module], images: Tensor, labels: Tensor, settings: Profiling, meter: energy.Meter
+) -> dict[str, dict[str, Call]]:
+    """{measurement: {name: Call}}: all networks in turn, in every round, after a call of each to warm up."""
+    one = images[:1]
+
+    def calls(run: Callable[[nn.Module], Callable[[], object]]) -> dict[str, Call]:
+        return {name: Call(run(net), images.device) for name, net in nets.items()}
+
+    found = {
+        "latency_batch1": calls(lambda net: lambda: net(one)),
+        "inference": calls(lambda net: lambda: net(images)),
+        "training_step": calls(lambda net: training_step(net, images, labels)),
     }
+    for turn in range(-1, settings.rounds):
+        for measurement, in_turn in found.items():
+            training = measurement == "training_step"
+            for name, call in in_turn.items():
+                nets[name].train(training)
+                with torch.inference_mode(not training):
+                    call.run() if turn < 0 else call.measure(settings, meter)
+    return found
+
+
+# --- memory -----------------------------------------------------------------------------------------------------
+
+
+def resident() -> tuple[int, int]:
+    """The process's resident set now, and the largest so far, bytes; on macOS, which tells the latter alone, twice."""
+    if sys.platform == "linux":  # where ru_maxrss begins at what the parent had, across exec
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        now, peak = (1024 * int(lines[name].split()[0]) for name in ("VmRSS", "VmHWM"))  # kB
+        return now, peak
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak, peak
+
+
+def first_step(config: Model, shape: Shape, classes: int, images: int, device) -> Callable[[], None]:
+    """A new network's first training step, to be made; what the libraries load and keep for one is there already."""
+
+    def step_of(count: int) -> Callable[[], None]:
+        net = build(config, shape[0], classes).to(device, memory_format=torch.channels_last)
+        return training_step(net.train(), *batch_of(count, shape, classes, device))
+
+    step_of(2)()  # one image of one pixel would have no batch statistics
+    return step_of(images)
+
+
+def growth(config: Model, shape: Shape, classes: int, settings: Profiling, plugins: Sequence[str]) -> int:
+    """Bytes that a first training step on the CPU adds to this process at its peak; that never falls: use a new one."""
+    load_plugins(plugins)
+    torch.set_num_threads(settings.threads)
+    step = first_step(config, shape, classes, settings.batch_size, torch.device("cpu"))
+    before, _ = resident()
+    step()
+    return resident()[1] - before
+
+
+def measure_memory(config: Model, shape: Shape, classes: int, settings: Profiling, device, plugins) -> dict:
+    """What a first training step needs beside weights and images, at its peak, bytes."""
+    if device.type == "cuda":
+        step = first_step(config, shape, classes, settings.batch_size, device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        step()
+        return {"bytes": torch.cuda.max_memory_allocated(device) - before, "source": "CUDA allocator"}
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        grown = process.submit(growth, config, shape, classes, settings, plugins).result()
+    return {"bytes": grown, "source": "resident set of a process of its own, on the CPU"}
+
+
+# --- all of it --------------------------------------------------------------------------------------------------
+
+
+def profile(
+    models: Mapping[str, Model],
+    shape: Shape,
+    classes: int,
+    settings: Profiling,
+    device: torch.device,
+    plugins: Sequence[str] = (),
+) -> dict:
+    """The costs of models on (C, H, W) images, fp32, with the settings' threads and batch size.
+
+    {"energy": {"source", "reason"}, "models": {name: …}}: times in ms, throughput in images per second, memory in
+    bytes, energy in joules; MACs and attention bytes are per image. Energy is the mean over all calls and rounds.
+    """
+    gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None
+    meter = energy.meter(gpu)
+    memory = {n: measure_memory(m, shape, classes, settings, device, plugins) for n, m in models.items()}
+    nets = {n: build(m, shape[0], classes).to(device, memory_format=torch.channels_last) for n, m in models.items()}
+    calls = measure_times(nets, *batch_of(settings.batch_size, shape, classes, device), settings, meter)
+    found = {}
+    for name, net in nets.items():
+        times = {measurement: in_turn[name].summary() for measurement, in_turn in calls.items()}
+        for measurement in ("inference", "training_step"):
+            times[measurement]["images_per_s"] = 1e3 * settings.batch_size / times[measurement]["median_ms"]
+        found[name] = {"parameters": parameter_counts(net)} | times | {"training_memory": memory[name]}
+        found[name]["joules"] = {
+            "inference_image": each(calls["inference"][name], settings.batch_size, meter),
+            "training_step": each(calls["training_step"][name], 1, meter),
+        }
+        found[name] |= {"macs": count_macs(net, shape), "attention_matrix_bytes": attention_bytes(net, shape)}
+    return {"energy": {"source": meter.source, "reason": meter.reason}, "models": found}
+
+
+def each(call: Call, parts: int, meter: energy.Meter) -> float | None:
+    """Joules of a part of a call; None where none were counted."""
+    return call.joules / call.calls / parts if meter.source else None

@@ -26,7 +26,7 @@ def config(tmp_path, monkeypatch, small):
         ),
         (["summarise", "--out", "results/small/tables"], "run.json: is missing; run the step that writes it."),
         (["report", "--tables", "nowhere", "--out", "r"], "nowhere"),
-        (["profile", "--dataset", "cues", "--model", "tiny", "--out", "p.json"], "card.json: is missing"),
+        (["profile", "--dataset", "cues", "--out", "p.json"], "card.json: is missing"),
         (["publish", "--readme", "README.md"], "results/small/report/card.json: is missing"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

@@ -10,9 +10,10 @@ import torch
 from conftest import small_study
 
 from cnntention import files, versions
-from cnntention.config import parse_study
+from cnntention.config import Diagnostics, parse_study
 from cnntention.data.augment import load_batches
 from cnntention.data.datasets import prepare
+from cnntention.evaluation.diagnose import diagnose, sample
 from cnntention.evaluation.metrics import evaluate
 from cnntention.explanation.cam import explain
 from cnntention.models.registry import build
@@ -21,8 +22,9 @@ from cnntention.training.loop import logits_of, train
 GOLDEN = {
     "preparation": (1, "53a12e70582c9f86c67e9a05c487280a5799a5efa5410dfe389766626d974632"),
     "training": (2, {"train_loss": 2.5718, "val_loss": 2.4515}),
-    "evaluation": (1, {"nll": 2.83745, "brier": 1.01830, "ece": 0.257921}),
-    "explanation": (1, {"stage1": 17.0566, "stage3": 28.7104}),
+    "evaluation": (2, {"nll": 2.83745, "brier": 1.01830, "ece": 0.257921}),
+    "diagnosis": (1, {"relative_change": 0.0647507, "entropy": 0.635856, "distance": 0.410006}),
+    "explanation": (2, {"stage1": 17.0566, "stage3": 28.7104}),
 }
 
 
@@ -59,6 +61,13 @@ def test_evaluation():
     draws = np.random.Generator(np.random.Philox(0))
     scores = evaluate(draws.standard_normal((200, 10)), np.arange(200) % 10, 15)
     check("evaluation", versions.EVALUATION, {name: scores[name] for name in ("nll", "brier", "ece")})
+
+
+def test_diagnosis(made):
+    settings = Diagnostics(images=50, map_images=20)
+    module = diagnose(made[1], sample(made[2], settings), settings)["modules"]["att3"]
+    found = {name: module["attention"][name] for name in ("entropy", "distance")}
+    check("diagnosis", versions.DIAGNOSIS, found | {"relative_change": module["relative_change"]})
 
 
 def test_explanation(made):

@@ -1,14 +1,34 @@
-"""Costs against closed forms."""
+"""Costs: counts against closed forms, times against networks that say when they were called."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from torch import nn
 
-from cnntention.config import STAGES, Profiling, load
+from cnntention import plan, profiling
+from cnntention.config import STAGES, Model, Profiling, load, parse_study
+from cnntention.energy import Meter
 from cnntention.models.registry import build
-from cnntention.profiling import attention_bytes, count_macs, profile
+from cnntention.profiling import attention_bytes, count_macs, each, measure_memory, measure_times, profile
+from cnntention.report.cost_table import cost_table, round_ratio
 
 MODELS = load([ROOT / "config.yaml"]).models
+CPU = torch.device("cpu")
+QUICK = Profiling(batch_size=8, rounds=3, min_seconds=0.001)
+
+
+# --- counted ----------------------------------------------------------------------------------------------------
+
+
+def placed(model, height, width):
+    """(options, channels, positions) of every attention module."""
+    for i, stage in enumerate(STAGES):
+        positions = -(-height // 2**i) * -(-width // 2**i)
+        times = (model.depth - 2) // 6 if model.placement == "block" else 1
+        yield from ((options, model.width * 2**i, positions) for options in model.modules.get(stage, ()) * times)
 
 
 def closed_form(model, channels=3, height=32, width=32, classes=10):
@@ -16,18 +36,16 @@ def closed_form(model, channels=3, height=32, width=32, classes=10):
     w = model.width
     total = 9 * channels * w * height * width
     blocks = (model.depth - 2) // 6
-    for i, stage in enumerate(STAGES):
-        c, h, v = w * 2**i, -(-height // 2**i), -(-width // 2**i)
-        positions = h * v
+    for i in range(3):
+        c, positions = w * 2**i, -(-height // 2**i) * -(-width // 2**i)
         first = 9 * (c // 2 if i else c) * c * positions
         total += first + 9 * c * c * positions * (2 * blocks - 1)
-        options = model.modules.get(stage)
-        if options is None:
-            continue
+    for options, c, positions in placed(model, height, width):
         if options.kind == "cbam":
             total += 2 * 2 * c * (c // options.reduction) + 2 * 49 * positions
         else:
             projections = 4 if options.kind == "multi-head" else 3
+            projections += 2 * (options.positions == "sine")  # of the encoding, for queries and keys
             total += projections * c * c * positions + 2 * positions**2 * c
     return total + 4 * w * classes
 
@@ -39,7 +57,8 @@ def test_macs_equal_the_closed_form(name, shape):
 
 
 def test_macs_are_those_of_the_study():
-    macs = {name: count_macs(build(model, 3, 10), (3, 32, 32)) / 1e6 for name, model in MODELS.items()}
+    names = ("resnet20", "self-attention", "multi-head", "cbam")
+    macs = {name: count_macs(build(MODELS[name], 3, 10), (3, 32, 32)) / 1e6 for name in names}
     assert {name: round(value, 2) for name, value in macs.items()} == {
         "resnet20": 40.55,
         "self-attention": 81.18,
@@ -48,21 +67,167 @@ def test_macs_are_those_of_the_study():
     }
 
 
-def test_attention_matrices():
-    mib = {name: attention_bytes(model, 32, 32) / 2**20 for name, model in MODELS.items()}
-    # stages of 1024, 256 and 64 positions, 4 bytes an entry
-    one_head = 4 * (1024**2 + 256**2 + 64**2) / 2**20
-    assert mib == {"resnet20": 0, "cbam": 0, "self-attention": one_head, "multi-head": 8 * one_head}
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28)])
+def test_attention_matrices_equal_the_closed_form(name, shape):
+    heads = {"self-attention": lambda options: 1, "multi-head": lambda options: options.heads, "cbam": lambda _: 0}
+    expected = sum(4 * heads[o.kind](o) * positions**2 for o, _, positions in placed(MODELS[name], *shape[1:]))
+    assert attention_bytes(build(MODELS[name], shape[0], 10), shape) == expected
 
 
-def test_a_profile_measures_something():
-    model = MODELS["cbam"].model_copy(update={"depth": 8})
-    settings = Profiling(batch_size=8, min_seconds=0.02)
-    found = profile(model, (3, 32, 32), 10, settings, torch.device("cpu"))
-    assert found["parameters"]["attention"] == 969
-    for name in ("latency_batch1", "inference", "training_step"):
-        assert found[name]["median_ms"] > 0
-        assert found[name]["iqr_ms"] >= 0
-    assert found["inference"]["images_per_s"] == pytest.approx(8000 / found["inference"]["median_ms"])
-    assert found["training_step"]["median_ms"] > found["inference"]["median_ms"]
-    assert found["training_memory"]["bytes"] >= 0
+def test_attention_matrices_of_lists_and_blocks():
+    both = [{"kind": "cbam"}, {"kind": "multi-head", "heads": 4}, {"kind": "self-attention"}]
+    model = Model(depth=14, attention={"stage2": both}, placement="block")
+    # two blocks, a module of 4 heads and one of 1, 16 x 16 positions
+    assert attention_bytes(build(model, 3, 10), (3, 32, 32)) == 2 * (4 + 1) * 4 * 256**2
+
+
+# --- measured ---------------------------------------------------------------------------------------------------
+
+
+class Witness(nn.Module):
+    """A network that notes how it is called."""
+
+    def __init__(self, name: str, log: list):
+        super().__init__()
+        self.name, self.log = name, log
+        self.linear = nn.Linear(12, 10)
+
+    def forward(self, x):
+        self.log.append((self.name, len(x), self.training, torch.is_inference_mode_enabled()))
+        return self.linear(x.flatten(1))
+
+
+def witnessed(meter: Meter, log: list, settings: Profiling = QUICK) -> dict:
+    nets = {name: Witness(name, log) for name in ("a", "b", "c")}
+    return measure_times(nets, *profiling.batch_of(8, (3, 2, 2), 10, CPU), settings, meter)
+
+
+def test_models_are_measured_in_turn():
+    log = []
+    calls = witnessed(Meter(read=list), log)
+    turns = [now for before, now in zip([None, *log], log, strict=False) if now != before]
+    a_round = [("latency", 1, False, True), ("inference", 8, False, True), ("training", 8, True, False)]
+    once = [(name, *how) for _, *how in a_round for name in ("a", "b", "c")]
+    assert turns == once * (1 + QUICK.rounds)  # the first to warm up
+    assert list(calls) == ["latency_batch1", "inference", "training_step"]
+    for kind in calls.values():
+        assert [len(call.times_ms) for call in kind.values()] == [QUICK.rounds] * 3
+    counted = sum(call.calls for kind in calls.values() for call in kind.values())
+    assert counted == len(log) - 9  # all calls, without those to warm up
+
+
+def test_energy_is_that_of_the_calls():
+    log = []
+    # training costs 7 J a call, an image of inference 2 J; the counter begins again at 1 kJ
+    meter = Meter(lambda: [sum(7 if c[2] else 2 * c[1] for c in log) * 10**6 % 10**9], (10**9,), source="made up")
+    calls = witnessed(meter, log, Profiling(batch_size=8, rounds=4, min_seconds=1e-6))
+    for name in ("a", "b", "c"):
+        assert each(calls["training_step"][name], 1, meter) == pytest.approx(7)
+        assert each(calls["inference"][name], 8, meter) == pytest.approx(2)
+        assert each(calls["inference"][name], 8, Meter(read=list, reason="none")) is None
+
+
+def test_times_are_those_of_the_calls():
+    """A call that sleeps 20 ms takes 20 ms, and quartiles are those of the rounds."""
+    import time
+
+    call = profiling.Call(lambda: time.sleep(0.02), CPU)
+    for _ in range(3):
+        call.measure(QUICK, Meter(read=list))
+    assert all(20 <= t < 120 for t in call.times_ms)
+    call.times_ms = [5.0, 1.0, 2.0, 100.0, 3.0]
+    assert call.summary() == {"median_ms": 3.0, "iqr_ms": 3.0, "rounds_ms": [5.0, 1.0, 2.0, 100.0, 3.0]}
+
+
+def test_memory_is_that_of_the_step():
+    """A ResNet-8 keeps the outputs of 7 convolutions and as many norms for the backward pass: 576 KiB an image."""
+    kept = 2 * (3 * 16 * 32**2 + 2 * 32 * 16**2 + 2 * 64 * 8**2) * 4 * 256
+    found = measure_memory(Model(depth=8, width=16), (3, 32, 32), 10, Profiling(batch_size=256), CPU, ())
+    assert found["source"] == "resident set of a process of its own, on the CPU"
+    assert 0.9 * kept < found["bytes"] < 2 * kept
+
+
+def test_a_profile_is_complete_and_names_what_it_lacks(monkeypatch):
+    monkeypatch.setattr(profiling.energy, "meter", lambda gpu: Meter(read=list, reason="no counter"))
+    monkeypatch.setattr(profiling, "measure_memory", lambda *_: {"bytes": 1, "source": "not here"})
+    models = {name: MODELS[name].model_copy(update={"depth": 8}) for name in ("cbam", "resnet20")}
+    found = profile(models, (3, 32, 32), 10, QUICK, CPU)
+    assert found["energy"] == {"source": None, "reason": "no counter"}
+    assert list(found["models"]) == ["cbam", "resnet20"]
+    cbam = found["models"]["cbam"]
+    assert cbam["parameters"]["attention"] == 969
+    assert cbam["joules"] == {"inference_image": None, "training_step": None}
+    for name in ("inference", "training_step"):
+        assert cbam[name]["images_per_s"] == pytest.approx(8000 / cbam[name]["median_ms"])
+    assert cbam["training_step"]["median_ms"] > cbam["inference"]["median_ms"] > cbam["latency_batch1"]["median_ms"] > 0
+    json.dumps(found)
+
+
+# --- identity, and the table ------------------------------------------------------------------------------------
+
+
+def key(small: dict) -> str:
+    return parse_study(small).profile_key("cues")
+
+
+def test_the_key_is_of_all_models_that_run_on_the_dataset(small):
+    first = key(small)
+    grid = small["experiments"]["first"]["grid"]
+    grid["models"] = ["looking", "tiny"]
+    assert key(small) == first  # in whatever order
+    small["models"]["unused"] = {"depth": 14}
+    assert key(small) == first
+    grid["models"] = ["looking", "tiny", "unused"]
+    with_another = key(small)
+    assert with_another != first
+    small["models"]["unused"]["depth"] = 20
+    assert key(small) not in (first, with_another)
+
+
+@pytest.mark.parametrize("setting", ["batch_size", "threads", "rounds", "min_seconds"])
+def test_the_key_is_of_the_settings(small, setting):
+    first = key(small)
+    small["profiling"][setting] = 7
+    assert key(small) != first
+
+
+def test_ratios_are_free_of_what_drifts():
+    """A machine that slows down eightfold: times differ wildly, the ratio is 3 in every round."""
+    base = np.array([1.0, 2.0, 3.0, 5.0, 8.0])
+    assert round_ratio(3 * base, base) == pytest.approx((3, 0))
+    # by hand: ratios 4, 1, 2, 1, 1/2; quartiles 1, 1, 2
+    assert round_ratio([4, 2, 6, 5, 4], base.tolist()) == pytest.approx((1, 1))
+
+
+def test_table(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = parse_study(small)
+
+    def model(factor: float) -> dict:
+        times = {"median_ms": 20.0 * factor, "iqr_ms": 3.0, "images_per_s": 400 / factor}
+        times["rounds_ms"] = [10.0 * factor, 20.0 * factor, 40.0 * factor]
+        return {
+            "parameters": {"total": 90, "attention": 40},
+            "macs": int(1000 * factor),
+            "attention_matrix_bytes": 64,
+            **dict.fromkeys(("latency_batch1", "inference", "training_step"), times),
+            "training_memory": {"bytes": 5, "source": "x"},
+            "joules": {"inference_image": None, "training_step": None},
+        }
+
+    found = {"image": [3, 8, 8], "settings": {"batch_size": 8}, "energy": {"source": None, "reason": "none here"}}
+    found |= {"models": {"looking": model(2.5), "tiny": model(1.0)}}
+    found |= {"provenance": {"cpu": "a CPU", "threads": 1, "commit": "abc"}}
+    path = tmp_path / plan.profiles(study)["cues"]
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(found))
+    table = cost_table(study).set_index("model")
+    assert list(table.index) == ["tiny", "looking"]
+    looking = table.loc["looking"]
+    for time in ("latency", "inference_batch", "training_step"):
+        assert looking[[f"{time}_ms", f"{time}_iqr_ms"]].tolist() == [50, 3]
+        assert looking[[f"{time}_ratio", f"{time}_ratio_iqr"]].tolist() == [2.5, 0]
+    assert looking[["macs", "macs_ratio", "training_images_per_s", "image"]].tolist() == [2500, 2.5, 160, "3x8x8"]
+    assert looking[["energy", "hardware"]].tolist() == ["none here", "a CPU, 1 thread"]
+    assert table["training_step_joules"].isna().all()

@@ -16,6 +16,7 @@ from cnntention.config import Study, load, parse_study
 from cnntention.errors import UserError
 from cnntention.report import cams, figures, methods, text
 from cnntention.report.page import write_report
+from cnntention.report.pareto import pareto
 from cnntention.report.tables import accuracy, experiments
 
 SGD = {"optimizer": {"name": "sgd", "lr": 0.1}, "schedule": {"name": "cosine"}}
@@ -90,7 +91,7 @@ def other_frames(study: Study, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     heads = [{n: getattr(run, n) for n in ("dataset", "model", "recipe", "seed")} for run in study.runs()]
     classes = [h | {"class": c, "test_accuracy": 0.9 + i / 200} for h in heads for i, c in enumerate(CLASSES)]
     cost = []
-    for dataset, model in plan.profiles(study):
+    for dataset, model in ((dataset, model) for dataset in plan.profiles(study) for model in study.models_on(dataset)):
         size = 1 + list(study.models).index(model)
         row = {
             "dataset": dataset,
@@ -101,6 +102,10 @@ def other_frames(study: Study, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
         row |= {"macs": 40550000 * size, "macs_ratio": size, "attention_matrix_bytes": 4194304 * (size - 1)}
         row |= {"latency_ms": 5.0 * size, "latency_iqr_ms": 0.5, "training_images_per_s": 300 / size, "batch_size": 128}
         row |= {"training_step_ms": 400.0 * size, "training_step_iqr_ms": 30.0, "training_memory_bytes": 2e8}
+        row |= {"training_step_ratio": float(size), "training_step_ratio_iqr": 0.03 * (size > 1)}
+        counted = dataset == "cues"  # the other dataset's machine has no counter
+        row |= {"training_step_joules": 20.0 * size if counted else None, "energy": "RAPL" if counted else "no counter"}
+        row |= {"inference_image_joules": 0.015 * size if counted else None}
         cost.append(row | MACHINE | {"image": "3x32x32"})
     published = []
     for entry in study.published:
@@ -144,6 +149,7 @@ def make_tables(study: Study, folder: Path) -> Path:
     runs = run_rows(study, rng)
     frames = {"runs": runs, "accuracy": accuracy(runs), "experiments": experiments(study, runs)}
     frames |= {"curves": curve_rows(study, rng)} | other_frames(study, runs)
+    frames["pareto"] = pareto(runs, frames["cost"])
     for name, frame in frames.items():
         files.write_csv(folder / f"{name}.csv", frame)
     files.write_tensors(folder / "explanations.safetensors", tensors(study, rng))
@@ -283,6 +289,31 @@ def test_costs_runs_and_published_errors_are_those_of_the_tables(page, made):
         f"{100 * value:.2f}" for value in runs["test_accuracy"]
     ]
     assert {row["Our error, %"] for row in page.rows("Published error, %")} == {"8.50 ± 0.20"}
+
+
+def test_energy_is_shown_where_it_was_counted_and_otherwise_why_not(page):
+    assert [row["Training step, J"] for row in page.rows("Training step, J")] == ["20.00", "40.00"]
+    assert [row["Inference, mJ/image"] for row in page.rows("Training step, J")] == ["15.00", "30.00"]
+    assert [row["Training time"] for row in page.rows("Training time")] == [
+        *("×1.00", "×2.00 (0.03)", "×3.00 (0.03)"),
+        *("×1.00", "×2.00 (0.03)"),
+    ]
+    assert "Energy: no counter. Measured on" in page.words
+    assert "Energy: RAPL, the whole device, idle or busy. Measured on" in page.words
+
+
+def test_the_front_is_ringed(made):
+    _, tables, report = made
+    fronts = pd.read_csv(tables / "pareto.csv").set_index("dataset")["front_macs"]
+    for dataset in fronts.index.unique():
+        rings = re.findall(r"<path[^>]*fill: none[^>]*stroke-width: 1\.2[^>]*/>", figure_source(report, dataset))
+        dashed = sum("stroke-dasharray" in ring for ring in rings)
+        counts = fronts[[dataset]].value_counts()
+        assert (len(rings) - dashed, dashed) == (counts["yes"], counts.get("possibly", 0))
+
+
+def figure_source(report: Path, dataset: str) -> str:
+    return (report / f"figures/{dataset}.macs.svg").read_text()
 
 
 def test_one_seed_shows_no_spread(page):

@@ -1,15 +1,21 @@
 """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of chosen test images, by pytorch-grad-cam."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.image import scale_cam_image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from cnntention.data.augment import Batches
+from cnntention.explanation.ranks import empty
 from cnntention.seeding import generator
 
 SLOTS = {"stage1": "att1", "stage2": "att2", "stage3": "att3"}
+TARGETS = ("predicted", "label")
+StageMaps = dict[str, np.ndarray]  # stage -> (N, H, W) float32 in [0, 1]
 
 
 def choose_images(count: int, total: int, seed: int, showcase: tuple[int, ...]) -> list[int]:
@@ -19,41 +25,104 @@ def choose_images(count: int, total: int, seed: int, showcase: tuple[int, ...]) 
     return shown + [i for i in order if i not in set(shown)][:count]
 
 
-def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, stage: str) -> np.ndarray:
-    """(B, H, W) float32 maps in [0, 1] for (B, C, H, W) normalized images and a class for each.
+@dataclass(frozen=True)
+class Sample:
+    """Chosen test images as a network sees them, and what it says of them."""
+
+    index: list[int]
+    """Positions in the test split."""
+    pixels: np.ndarray
+    """(N, C, H, W) uint8."""
+    images: Tensor
+    """(N, C, H, W) float32, normalized, on the device."""
+    labels: Tensor
+    """(N,)"""
+    predicted: Tensor
+    """(N,) the network's first class."""
+
+    def first(self, count: int) -> "Sample":
+        return Sample(*(part[:count] for part in vars(self).values()))
+
+
+@torch.no_grad()
+def sample(model: nn.Module, batches: Batches, index: list[int], batch_size: int = 128) -> Sample:
+    """The images at `index`, with the predictions of the network in evaluation mode."""
+    model.eval()
+    at = torch.tensor(index, device=batches.device)
+    pixels = batches.plain(at)
+    images = batches.normalized(pixels)
+    predicted = torch.cat([model(part).argmax(1) for part in images.split(batch_size)])
+    return Sample(index, pixels.permute(0, 3, 1, 2).cpu().numpy(), images, batches.labels[at], predicted)
+
+
+class StagedGradCAM(GradCAM):
+    """pytorch-grad-cam with several layers at once, whose maps it would average, kept apart: one backward pass."""
+
+    def aggregate_multi_layers(self, cam_per_target_layer: list[np.ndarray]) -> np.ndarray:
+        """(stages, B, H, W), each as the library returns it for this layer alone."""
+        return np.stack([super(StagedGradCAM, self).aggregate_multi_layers([cam]) for cam in cam_per_target_layer])
+
+
+def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, batch_size: int = 32) -> StageMaps:
+    """Maps of (N, C, H, W) normalized images for a class each.
 
     The layer is the stage's output after its attention module, so that all models are compared at the same place.
     pytorch-grad-cam scales each map to [0, 1]: values of two images cannot be compared. A map without positive
     evidence is all zero.
     """
-    layer = getattr(model, SLOTS[stage])
-    with GradCAM(model=model, target_layers=[layer]) as cam:
-        return cam(input_tensor=images, targets=[ClassifierOutputTarget(int(c)) for c in classes])
+    layers = [getattr(model, slot) for slot in SLOTS.values()]
+    maps = np.empty((len(layers), len(images), *images.shape[2:]), np.float32)
+    cam = StagedGradCAM(model=model, target_layers=layers)
+    try:  # not `with`, where the library swallows every IndexError
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            targets = [ClassifierOutputTarget(int(c)) for c in classes[part]]
+            maps[:, part] = cam(input_tensor=images[part], targets=targets)
+    finally:
+        cam.activations_and_grads.release()
+    model.zero_grad(set_to_none=True)
+    return dict(zip(SLOTS, maps, strict=True))
 
 
-def explain(model: nn.Module, batches: Batches, chosen: list[int], batch_size: int = 32) -> dict[str, np.ndarray]:
+def both_targets(model: nn.Module, chosen: Sample) -> dict[str, StageMaps]:
+    """Maps for the predicted and for the true class, which is the same where the sample's prediction is right."""
+    predicted = grad_cam(model, chosen.images, chosen.predicted)
+    label = {stage: maps.copy() for stage, maps in predicted.items()}
+    wrong = chosen.predicted != chosen.labels
+    if wrong.any():
+        for stage, maps in grad_cam(model, chosen.images[wrong], chosen.labels[wrong]).items():
+            label[stage][wrong.cpu().numpy()] = maps
+    return dict(zip(TARGETS, (predicted, label), strict=True))
+
+
+def grid(stage: str, shape: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a stage's features for images of `shape`: stages 2 and 3 halve them, rounding up."""
+    stride = 2 ** list(SLOTS).index(stage)
+    return -(-shape[0] // stride), -(-shape[1] // stride)
+
+
+def through_grid(masks: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
+    """(N, H, W) masks as a perfect map of `cells` would show them: pooled to the cells, resized as Grad-CAM's maps."""
+    return scale_cam_image(pooled(masks, cells), masks.shape[:0:-1])
+
+
+def pooled(masks: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
+    """(N, H, W) bool -> (N, *cells) float32: the share of each cell that is inside."""
+    return nn.functional.adaptive_avg_pool2d(torch.from_numpy(masks).float(), cells).numpy()
+
+
+def explain(model: nn.Module, batches: Batches, chosen: list[int]) -> dict[str, np.ndarray]:
     """Grad-CAM maps of the chosen images, per stage, for the predicted and for the true class.
 
     Returns images (N, C, H, W) uint8, labels and predicted (N,), and `cam.<stage>.<predicted|label>`
     (N, H, W) uint8, a map's [0, 1] as 0..255.
     """
-    model.eval()
-    index = torch.tensor(chosen, device=batches.device)
-    pixels = batches.plain(index)
-    images, labels = batches.normalized(pixels), batches.labels[index]
-    with torch.no_grad():
-        predicted = torch.cat([model(part).argmax(1) for part in images.split(batch_size)])
-    result = {
-        "images": pixels.permute(0, 3, 1, 2).cpu().numpy(),
-        "labels": labels.cpu().numpy(),
-        "predicted": predicted.cpu().numpy(),
-    }
+    found = sample(model, batches, chosen)
+    maps = both_targets(model, found)
+    result = {"images": found.pixels, "labels": found.labels.cpu().numpy(), "predicted": found.predicted.cpu().numpy()}
     for stage in SLOTS:
-        for name, target in (("predicted", predicted), ("label", labels)):
-            parts = zip(images.split(batch_size), target.split(batch_size), strict=True)
-            maps = np.concatenate([grad_cam(model, x, c, stage) for x, c in parts])
-            result[f"cam.{stage}.{name}"] = np.rint(maps * 255).astype(np.uint8)
-    model.zero_grad(set_to_none=True)
+        for target in TARGETS:
+            result[f"cam.{stage}.{target}"] = np.rint(maps[target][stage] * 255).astype(np.uint8)
     return result
 
 
@@ -61,9 +130,6 @@ def summary(result: dict[str, np.ndarray]) -> dict:
     """What to know of the maps before looking: how many are empty, and how wide they are."""
     maps = {name: value for name, value in result.items() if name.startswith("cam.")}
     return {
-        name.removeprefix("cam."): {
-            "empty": int((value.reshape(len(value), -1).max(axis=1) == 0).sum()),
-            "mean": float(value.mean() / 255),
-        }
+        name.removeprefix("cam."): {"empty": int(empty(value).sum()), "mean": float(value.mean() / 255)}
         for name, value in maps.items()
     }

@@ -1,28 +1,97 @@
-"""The explain step: Grad-CAM maps of one run."""
+"""The explain step: where one run looks, and how far that can be believed."""
 
+import time
 from pathlib import Path
+
+import numpy as np
+from torch import nn
 
 from cnntention import files, plan
 from cnntention.config import Run, Study
-from cnntention.explanation.cam import choose_images, explain, summary
-from cnntention.storage import open_run
+from cnntention.explanation import cam, faithfulness, localisation, maps
+from cnntention.models.registry import build
+from cnntention.seeding import derive
+from cnntention.storage import Opened, open_run
+
+DRAWS = 3  # untrained networks: one random network's maps can resemble anything
 
 
 def explain_run(study: Study, run: Run, threads: int, device_name: str) -> None:
-    """Write explanations.safetensors (images, maps) and explanations.json (which images, how the maps are)."""
+    """Write explanations.safetensors (images, maps) and explanations.json (which images, how the maps are, scores)."""
     opened, settings = open_run(study, run, threads, device_name), study.explanation
-    batches = opened.batches
+    log = Log(run)
     showcase = settings.showcase.get(run.dataset, ())
-    chosen = choose_images(settings.images, len(batches), settings.seed, showcase)
-    result = explain(opened.model, batches, chosen)
-    folder = Path(run.folder)
-    files.write_tensors(folder / "explanations.safetensors", result)
+    total = len(opened.batches)
+    chosen = cam.choose_images(settings.images, total, settings.seed, showcase)
+    result = cam.explain(opened.model, opened.batches, chosen)
+    log(f"Grad-CAM of {len(chosen)} images")
+    shown = sum(i < total for i in dict.fromkeys(showcase))
+    attention, places = attention_of(opened, chosen[: shown + maps.EXAMPLES], result["cam.stage3.predicted"])
+    log(f"attention of {sum(name.endswith('queries') for name in attention)} modules")
+    path = Path(run.folder) / "explanations.safetensors"
+    files.write_tensors(path, result | attention)
     description = {
         "key": plan.explanation_key(study, run, opened.record["weights_sha256"]),
-        "sha256": files.sha256(folder / "explanations.safetensors"),
+        "sha256": files.sha256(path),
         "method": "Grad-CAM at each stage's output, after its attention module; maps scaled to [0, 1] image by image",
         "test_images": chosen,
-        "showcase": sum(i < len(batches) for i in dict.fromkeys(showcase)),
-        "maps": summary(result),
+        "showcase": shown,
+        "queries": places,
+        "maps": cam.summary(result),
+        **score(study, run, opened, log),
     }
-    files.write_json(folder / "explanations.json", description)
+    files.write_json(path.with_suffix(".json"), description)
+
+
+class Log:
+    """A line a finished part, with its seconds."""
+
+    def __init__(self, run: Run):
+        self.run, self.start = run, time.perf_counter()
+
+    def __call__(self, part: str) -> None:
+        now = time.perf_counter()
+        print(f"{self.run.name}: {part}, {now - self.start:.1f} s", flush=True)
+        self.start = now
+
+
+def attention_of(opened: Opened, chosen: list[int], cams: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of `maps.attention_rows` for the first of the stored images, and the names of their queries."""
+    found = cam.sample(opened.model, opened.batches, chosen)
+    places = maps.queries(found, opened.batches.extras, cams[: len(chosen)])
+    return maps.attention_rows(opened.model, found, places), list(places)
+
+
+def untrained(study: Study, run: Run, opened: Opened) -> list[nn.Module]:
+    """Networks of the run's architecture, each from a seed that no run has."""
+    shape = opened.card["image"]["channels"], opened.card["classes"]
+    nets = [build(study.models[run.model], *shape, derive(run.seed, f"untrained/{i}")) for i in range(DRAWS)]
+    return [net.to(opened.device).eval() for net in nets]
+
+
+def score(study: Study, run: Run, opened: Opened, log: Log) -> dict:
+    """{"scores", "sanity", "lookup"} over the scored images, of which ROAD and randomization take the first."""
+    settings, model, extras = study.explanation, opened.model, opened.batches.extras
+    index = cam.choose_images(settings.scored_images, len(opened.batches), settings.seed, ())
+    found, fresh = cam.sample(model, opened.batches, index), untrained(study, run, opened)
+    trained_maps, fresh_maps = cam.both_targets(model, found), cam.both_targets(fresh[0], found)
+    log(f"Grad-CAM of {len(index)} images to score, also by an untrained network")
+    masks = localisation.regions(found, extras, settings.foreground.get(run.dataset))
+    scores = {"images": len(index), "region": next(iter(masks), None)}
+    scores["localisation"] = localisation.localise(trained_maps, fresh_maps, found, masks) if masks else {}
+    log(f"localisation in {len(masks)} regions")
+    few = found.first(settings.road_images)
+    methods = {"gradcam": trained_maps["predicted"]["stage3"], "untrained": fresh_maps["predicted"]["stage3"]}
+    methods = {name: of[: len(few.index)] for name, of in (methods | localisation.baselines(found.pixels)).items()}
+    scores["road"] = faithfulness.road(model, few, methods, settings.seed)
+    log(f"ROAD of {len(few.index)} images")
+    few = found.first(settings.images)
+    sanity = {"images": len(few.index)} | faithfulness.randomization(
+        model, fresh, lambda net: cam.grad_cam(net, few.images, few.predicted), settings.sanity_threshold
+    )
+    log(f"randomization, maps of {len(few.index)} images")
+    lookup = (
+        maps.look_ups(model, found, masks["match"], masks["cue"]) if "cue" in masks else {"images": 0, "modules": {}}
+    )
+    log(f"look-up of {len(lookup['modules'])} modules")
+    return {"scores": scores, "sanity": sanity, "lookup": lookup}

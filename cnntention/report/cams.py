@@ -10,7 +10,7 @@ from cnntention.config import STAGES
 
 if TYPE_CHECKING:
     from cnntention.report.figures import Figure
-    from cnntention.report.page import Tables
+    from cnntention.report.sources import Tables
 
 ROWS = 12  # images in a grid: the showcase first, then the seeded sample
 STEP = (1.1, 1.34)  # a cell's pitch, in widths of an image

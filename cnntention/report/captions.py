@@ -6,7 +6,7 @@ from cnntention.report import cams, methods, plots, text
 
 if TYPE_CHECKING:
     from cnntention.report.figures import Figure
-    from cnntention.report.page import Tables
+    from cnntention.report.sources import Tables
 
 
 def of(figure: "Figure", tables: "Tables") -> tuple[str, str]:
@@ -67,10 +67,15 @@ def curves(figure: "Figure", tables: "Tables") -> tuple[str, str]:
 
 def cost(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     cells, found = tables.of("accuracy", figure.dataset), tables.of("cost", figure.dataset)
-    marks = "Marks are means over seeds; vertical bars ± one sample standard deviation."
-    marks = marks if cells["n"].max() > 1 else "Marks are single runs."
+    marks = "Marks are means over seeds." if cells["n"].max() > 1 else "Marks are single runs."
+    if tables.of("pareto", figure.dataset)["high"].notna().any():
+        marks += " Vertical bars: 95 % t intervals of the means."
+    marks += (
+        " Ringed: on the Pareto front, every other model that costs no more is less accurate; dashed: perhaps, the "
+        "seeds do not tell (95 % t interval of the difference, at least three seeds each); no ring: not on it."
+    )
     if cells["recipe"].nunique() > 1:
-        marks += " Recipes of one model cost the same and are set slightly apart."
+        marks += " Recipes of one model cost the same and are set slightly apart; each has a front of its own."
     if figure.kind == "macs":
         ends = "; ".join(f"{row['model']} {row['macs'] / 1e6:.2f}" for _, row in found.iterrows())
         return (
@@ -81,7 +86,7 @@ def cost(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     ends = "; ".join(f"{row['model']} {row['training_step_ms']:.1f} ms" for _, row in found.iterrows())
     return (
         f"{marks} Horizontal bars: interquartile range of the step’s time. Measured in fp32 on "
-        f"{text.listing(text.distinct(found['hardware']))}, {tables.alone}",
+        f"{text.listing(text.distinct(found['hardware']))}, {tables.in_turn}",
         f"Scatter plot of test accuracy against the time of a training step on {figure.dataset}. Step: {ends}. "
         f"Accuracy: {means(figure, tables)}.",
     )

@@ -14,7 +14,7 @@ from cnntention.config import Study
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cnntention.report.page import Tables
+    from cnntention.report.sources import Tables
 
 QUESTIONS = {
     "accuracy": "How accurate?",

@@ -4,7 +4,7 @@ from urllib.parse import urlparse
 
 import pandas as pd
 
-from cnntention.config import Model, Recipe
+from cnntention.config import Model, Recipe, Statistics, Study
 from cnntention.report import text
 
 # What the authors of a dataset published, by the name it has in config.yaml: SHA-256 of the files.
@@ -16,6 +16,11 @@ AUTHORS_ARCHIVES = {
         "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
     },
+}
+ASKS = {
+    "relation-colour": ("the shape of the candidate that has the disc’s colour", "cannot relate the two places"),
+    "relation-shape": ("the colour of the candidate that has the white glyph’s shape", "cannot relate the two places"),
+    "local": ("the colour of the candidate with the white dot", "sees the candidates but not the dot"),
 }
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 OTHER_FILES = "not its authors’ files"
@@ -45,6 +50,35 @@ def source_check(row: pd.Series) -> str:
     if known is None:
         return "no reference hash known"
     return "its authors’ files" if set(row["source_sha256"].split("; ")) == known else OTHER_FILES
+
+
+def task(study: Study, dataset: str, classes: int) -> str:
+    """What a generated dataset asks; empty for images whose classes speak for themselves."""
+    made = study.datasets[dataset].source
+    if made.format != "cuematch":
+        return ""
+    asked, idle = ASKS[made.track]
+    return (
+        f"CueMatch, {made.track}: the label is {asked}, among {made.candidates} candidates. A model that {idle} ends "
+        f"at its floor of 1/{made.candidates} = {text.percent(1 / made.candidates, 1)} %; chance is "
+        f"{text.percent(1 / classes, 0)} %."
+    )
+
+
+def statistics(value: Statistics) -> str:
+    """How runs are compared, in a few sentences."""
+    margin = text.POINTS.named(value.margin, signed=False)
+    return (
+        f"Models are compared by Welch’s t over seeds, two-sided, from {value.min_seeds} seeds a model on; with a "
+        "number by Student’s t. Holm adjusts the p-values of a family: the claims of one experiment, or the models "
+        f"beside its baseline; significant is below {value.alpha:g}. Accuracies count as equivalent where two one-sided "
+        f"tests hold the difference within ±{margin}. The smallest effect that could have been seen is that found "
+        f"{100 * value.power:g} % of the time at the first step of Holm’s. Intervals are of 95 %: Welch’s, the BCa "
+        f"bootstrap’s of {value.resamples:,} resamples, and a bootstrap of seeds and test images together. A claim is "
+        "void where a precondition fails: attention that is off, other recipes, a test split that decided when to "
+        "stop, or maps that do not depend on the network’s parameters. Of several comparisons that a claim makes the "
+        "worst decides."
+    )
 
 
 def recipe(value: Recipe) -> str:

@@ -20,12 +20,14 @@ NEEDED = {
     "experiments": "experiment dataset model recipe n mean sd min max difference",
     "curves": "dataset model recipe seed epoch train_loss val_accuracy",
     "classes": "dataset model recipe seed class test_accuracy",
-    "cost": "dataset model parameters macs macs_ratio latency_ms training_step_ms training_memory_bytes hardware",
+    "cost": "dataset model parameters macs macs_ratio latency_ms training_step_ms training_step_ratio "
+    "training_memory_bytes training_step_joules inference_image_joules energy batch_size hardware",
+    "pareto": "dataset recipe model low high front_macs front_time",
     "published": "dataset model test_error epochs note our_recipe our_epochs our_error our_sd n",
     "datasets": "dataset image classes train val test key source source_sha256 licence",
 }
 NAMES = ("dataset", "model", "recipe", "experiment", "class", "key", "seeds", "commit", "note", "our_recipe")
-NAMES += ("source", "source_sha256", "licence", "image", "hardware", "torch", "folder")
+NAMES += ("source", "source_sha256", "licence", "image", "hardware", "energy", "torch", "folder")
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,13 @@ class Tables:
     frames: dict[str, pd.DataFrame]
     tensors: dict
 
-    alone = (
-        "one model after the other, each in a process of its own; other work on the machine, if it is shared, is in "
-        "the times."
-    )
+    @property
+    def in_turn(self) -> str:
+        """How the models' times were taken, the end of a sentence."""
+        return (
+            f"all models in turn in one process, {self.study.profiling.rounds} rounds; other work on the machine, if "
+            "it is shared, is in the times, less so in their ratios."
+        )
 
     @property
     def datasets(self) -> list[str]:
@@ -74,9 +79,7 @@ def read_tables(folder: Path) -> Tables:
 
 
 def read_frame(path: Path, columns: list[str]) -> pd.DataFrame:
-    with files.readable(path):
-        # a dataset may be called "nan", and a commit may be all digits
-        frame = pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""])
+    frame = files.read_csv(path, NAMES)
     missing = [name for name in columns if name not in frame]
     if missing:
         raise UserError(f"{path}: has no column {', '.join(missing)}; run the step summarise again.")

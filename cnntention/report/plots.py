@@ -12,8 +12,10 @@ from cnntention.report.figures import MARKERS, looks
 
 if TYPE_CHECKING:
     from cnntention.report.figures import Figure
-    from cnntention.report.page import Tables
+    from cnntention.report.sources import Tables
 
+# round a model on the Pareto front, or possibly on it
+RINGS = {"yes": "solid", "possibly": (0, (2, 2))}
 # validation accuracies to mark on an axis, the roundest first
 ROUND = (0.5, 0.9, 0.99, 0.999, 0.8, 0.95, 0.98, 0.995, 0.998, 0.7, 0.6, 0.3, 0.1, 0.85, 0.75, 0.4, 0.2)
 
@@ -151,8 +153,10 @@ def loss(figure: "Figure", tables: "Tables"):
 
 
 def trade(figure: "Figure", tables: "Tables", column: str, factor: float, label: str, spread: str = ""):
-    """Accuracy (mean ± sd over seeds) against one cost; the colour is the model, the marker the model or the recipe."""
+    """Mean accuracy, its interval and the front against one cost; colour: the model, marker: the model or recipe."""
     cells = tables.of("accuracy", figure.dataset).merge(tables.of("cost", figure.dataset), on=["dataset", "model"])
+    places = tables.of("pareto", figure.dataset)[["recipe", "model", "low", "high", f"front_{figure.kind}"]]
+    cells = cells.merge(places, on=["recipe", "model"])
     colours, recipes = looks(tables.study), list(cells["recipe"].unique())
     sheet, axes = canvas(4.7, 3.6)
     step = 0.025 * factor * cells[column].max()  # recipes of one model cost the same: set apart to be seen
@@ -162,11 +166,14 @@ def trade(figure: "Figure", tables: "Tables", column: str, factor: float, label:
         if len(recipes) > 1:
             place = recipes.index(cell["recipe"])
             marker, shift = MARKERS[place % len(MARKERS)], step * (place - (len(recipes) - 1) / 2)
+        x, y = factor * cell[column] + shift, 100 * cell["mean"]
+        if ring := RINGS.get(cell[f"front_{figure.kind}"]):
+            axes.scatter(x, y, s=170, facecolor="none", edgecolor=colour, linewidth=1.2, linestyle=ring)
         axes.errorbar(
-            factor * cell[column] + shift,
-            100 * cell["mean"],
+            x,
+            y,
             xerr=factor * cell[spread] / 2 if spread else None,
-            yerr=100 * cell["sd"] if cell["n"] > 1 else None,
+            yerr=50 * (cell["high"] - cell["low"]) if cell["high"] > cell["low"] else None,
             fmt=marker,
             markersize=7,
             color=colour,

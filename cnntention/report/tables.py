@@ -10,6 +10,10 @@ import pandas as pd
 
 from cnntention import files, plan, provenance
 from cnntention.config import Run, Study
+from cnntention.report.attention_table import attention_table, liveness
+from cnntention.report.cost_table import cost_table
+from cnntention.report.explanation_tables import explanation_tables, run_columns
+from cnntention.report.pareto import pareto
 
 CELL = ["dataset", "model", "recipe", "key"]
 SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's Grad-CAM grids
@@ -18,22 +22,26 @@ SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's G
 def write_tables(study: Study, out: Path) -> None:
     """Write the study's tables, then card.json, which carries their key."""
     runs = study.runs()
-    table = pd.DataFrame([run_row(study, run) for run in runs])
+    table, costs = pd.DataFrame([run_row(study, run) for run in runs]), cost_table(study)
     tables = {
         "runs": table,
         "accuracy": accuracy(table),
         "experiments": experiments(study, table),
         "curves": curves(runs),
         "classes": classes(study, runs),
-        "cost": cost(study),
+        "cost": costs,
+        "pareto": pareto(table, costs),
+        "attention": attention_table(runs),
         "published": published(study, table),
         "datasets": datasets(study),
+        **explanation_tables(runs),
     }
     for name, frame in tables.items():
         files.write_csv(out / f"{name}.csv", frame)
     files.write_tensors(out / "explanations.safetensors", explanations(runs))
+    files.write_tensors(out / "hits.safetensors", hits(runs))
     files.write_json(out / "study.json", study.model_dump(mode="json"))
-    written = [f"{name}.csv" for name in tables] + ["explanations.safetensors", "study.json"]
+    written = [f"{name}.csv" for name in tables] + ["explanations.safetensors", "hits.safetensors", "study.json"]
     settings, content = plan.summary_settings(study), plan.summary_content(study)
     card = {"study": study.study.name, "key": plan.summary_key(settings, content), "settings": settings}
     card |= {"runs": len(runs), "made": provenance.now(), "provenance": provenance.describe()}
@@ -52,13 +60,35 @@ def run_row(study: Study, run: Run) -> dict:
     row |= {name: scores[name] for name in ("top2", "nll", "brier", "ece")} | {"test_images": scores["images"]}
     row |= {"val_accuracy": made["last"]["val_accuracy"], "train_accuracy": made["last"]["train_accuracy"]}
     row |= {"best_epoch": made["best"]["epoch"], "best_val_accuracy": made["best"]["val_accuracy"]}
-    row |= {"epochs": made["recipe"]["epochs"], "precision": made["recipe"]["precision"]}
+    row |= {"epochs": made["last"]["epoch"], "ended": made["ended"], "leaks": made["leaks"]}
+    row |= {"precision": made["recipe"]["precision"]}
     row |= {f"gate_{name}": value for name, value in made["gates"].items()}
     row |= {"parameters": made["parameters"]["total"], "images_per_s": made["images_per_s"]}
     row |= {"train_seconds": made["train_seconds"], "resumed": len(made["resumed_after_epochs"])}
     row |= {"hardware": provenance.hardware(facts), "threads": facts["threads"], "device": facts["device"]}
     row |= {"torch": facts["libraries"]["torch"], "commit": facts["commit"], "finished": made["finished"]}
-    return row | {"folder": run.folder}
+    row |= learning(study, run) | by_distance(scores)
+    return row | liveness(run) | run_columns(run) | {"folder": run.folder}
+
+
+def learning(study: Study, run: Run) -> dict:
+    """How fast a run learned: mean monitored accuracy over its epochs, and the first epoch that reached the bar."""
+    accuracy = pd.read_csv(f"{run.folder}/history.csv")["val_accuracy"]
+    reached = np.flatnonzero(accuracy >= study.statistics.reach)
+    return {"learning_area": accuracy.mean(), "epochs_to_reach": reached[0] + 1 if len(reached) else None}
+
+
+def by_distance(scores: dict) -> dict:
+    """CueMatch: accuracy where cue and match are near, at mid distance and far, and its slope; empty elsewhere."""
+    found = scores.get("distance", {"accuracy": {}, "slope": None})
+    bins = {f"accuracy_{name}": found["accuracy"].get(name) for name in ("near", "mid", "far")}
+    return bins | {"distance_slope": found["slope"]}
+
+
+def hits(runs: list[Run]) -> dict[str, np.ndarray]:
+    """Folder of each run -> whether it was right on each test image, eight images a byte."""
+    found = {run.folder: files.read_tensors(f"{run.folder}/predictions.safetensors") for run in runs}
+    return {folder: np.packbits(p["logits"].argmax(axis=1) == p["labels"]) for folder, p in found.items()}
 
 
 def accuracy(runs: pd.DataFrame) -> pd.DataFrame:
@@ -134,43 +164,16 @@ def class_names(study: Study, dataset: str) -> list[str]:
     return card["class_names"] or [str(i) for i in range(card["classes"])]
 
 
-def cost(study: Study) -> pd.DataFrame:
-    """What each model costs on each dataset's images, as profiled; macs_ratio: to the first model without attention."""
-    rows = []
-    for (dataset, model), path in plan.profiles(study).items():
-        found = files.read_json(path)
-        row = {"dataset": dataset, "model": model, "parameters": found["parameters"]["total"]}
-        row |= {"attention_parameters": found["parameters"]["attention"], "macs": found["macs"]}
-        row |= {"attention_matrix_bytes": found["attention_matrix_bytes"]}
-        row |= {
-            "latency_ms": found["latency_batch1"]["median_ms"],
-            "latency_iqr_ms": found["latency_batch1"]["iqr_ms"],
-        }
-        row |= {"inference_images_per_s": found["inference"]["images_per_s"]}
-        row |= {"training_images_per_s": found["training_step"]["images_per_s"]}
-        row |= {"training_step_ms": found["training_step"]["median_ms"]}
-        row |= {"training_step_iqr_ms": found["training_step"]["iqr_ms"]}
-        row |= {"training_memory_bytes": found["training_memory"]["bytes"]}
-        row |= {"batch_size": found["settings"]["batch_size"], "image": "x".join(map(str, found["image"]))}
-        row |= {"hardware": provenance.hardware(found["provenance"]), "commit": found["provenance"]["commit"]}
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    plain = table[[not study.models[model].modules for model in table["model"]]]
-    base = plain.groupby("dataset")["macs"].first()
-    table.insert(table.columns.get_loc("macs") + 1, "macs_ratio", table["macs"] / table["dataset"].map(base))
-    return table
-
-
 def published(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """The original study's test errors, %, beside ours: a row for each recipe that this study trained the model by."""
     rows = []
-    for entry in study.published:
-        ours = runs[(runs["dataset"] == entry.dataset) & (runs["model"] == entry.model)]
+    for entry, dataset in [(each, name) for each in study.published for name in each.dataset]:
+        ours = runs[(runs["dataset"] == dataset) & (runs["model"] == entry.model)]
         for recipe, part in ours.groupby("recipe", sort=False) if len(ours) else [(None, ours)]:
             errors = 100 * (1 - part["test_accuracy"])
             row = {"our_recipe": recipe, "our_epochs": part["epochs"].iloc[0] if recipe else None}
             row |= {"our_error": errors.mean(), "our_sd": errors.std(ddof=1), "n": len(part)}
-            rows.append(entry.model_dump() | row)
+            rows.append(entry.model_dump() | {"dataset": dataset} | row)
     columns = ["dataset", "model", "test_error", "epochs", "note"]
     columns += ["our_recipe", "our_epochs", "our_error", "our_sd", "n"]
     return pd.DataFrame(rows, columns=columns)

@@ -1,15 +1,9 @@
-"""Numbers as text, and the sentences that are computed from the tables. No result is typed by hand here."""
+"""Numbers as text: what a reader sees of a value, its unit, an interval or a test."""
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-
-from cnntention.config import Study
-
-FEW_SEEDS = 5  # below this the page says that n is too small to infer anything
-
-
-# --- numbers ----------------------------------------------------------------------------------------------------
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -21,9 +15,13 @@ def percent(share: float, digits: int = 2) -> str:
     return number(100 * share, digits)
 
 
+def signed(value: float, digits: int = 2) -> str:
+    return "–" if pd.isna(value) else f"{value:+,.{digits}f}".replace("-", "−")
+
+
 def points(difference: float) -> str:
     """A signed difference of shares, in percentage points."""
-    return "–" if pd.isna(difference) else f"{100 * difference:+.2f}".replace("-", "−")
+    return signed(100 * difference)
 
 
 def score(row: pd.Series) -> str:
@@ -39,6 +37,15 @@ def scored(row: pd.Series) -> str:
 
 def span(low: float, high: float) -> str:
     return f"{percent(low)}–{percent(high)}"
+
+
+def spread(values: pd.Series, digits: int = 2) -> str:
+    """Mean and range of what there is: 0.31 (0.20–0.42)."""
+    known = values.dropna()
+    if known.empty:
+        return "–"
+    low, high = number(known.min(), digits), number(known.max(), digits)
+    return number(known.mean(), digits) + (f" ({low}–{high})" if low != high else "")
 
 
 def size(count: float) -> str:
@@ -74,104 +81,78 @@ def distinct(values: pd.Series) -> list[str]:
     return list(dict.fromkeys(phrases))
 
 
-# --- the answer -------------------------------------------------------------------------------------------------
+def mean_sd(values: pd.Series) -> str:
+    """Of shares, in per cent."""
+    known = values.dropna()
+    if known.empty:
+        return "–"
+    return percent(known.mean()) + (f" ± {percent(known.std(ddof=1))}" if len(known) > 1 else "")
+
+
+def share(count: int, total: int) -> str:
+    return f"{count}/{total}"
+
+
+def truths(values: pd.Series) -> pd.Series:
+    """A column of yes and no as bool, without its empty cells."""
+    return values.dropna().astype(str).str.lower() == "true"
+
+
+# --- tests --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A cell beside its experiment's baseline, the same dataset and recipe."""
+class Unit:
+    """How values of a metric are written: times `factor`, with so many digits, `name` after a difference."""
 
-    cell: pd.Series
-    baseline: pd.Series
+    factor: float = 1
+    digits: int = 3
+    name: str = ""
+    level: str = ""
+    """After a value that is no difference."""
 
-    @property
-    def ranged(self) -> bool:
-        return min(self.cell["n"], self.baseline["n"]) > 1
+    def value(self, value: float | None) -> str:
+        return number(np.nan if value is None else self.factor * value, self.digits) + self.level
 
-    @property
-    def apart(self) -> bool:
-        """Whether every seed lies on one side of every seed of the baseline; two seeds each at least."""
-        a, b = self.cell, self.baseline
-        return self.ranged and bool(a["min"] > b["max"] or a["max"] < b["min"])
+    def difference(self, value: float | None) -> str:
+        return signed(np.nan if value is None else self.factor * value, self.digits)
 
-    @property
-    def ranges(self) -> str:
-        if not self.ranged:
-            return "one seed, no range"
-        side = "above" if self.cell["difference"] > 0 else "below"
-        return f"every seed {side}" if self.apart else "overlap"
+    def interval(self, ends: tuple[float, float] | None) -> str:
+        return "–" if ends is None or any(map(pd.isna, ends)) else " to ".join(map(self.difference, ends))
 
-
-def comparisons(study: Study, table: pd.DataFrame) -> list[Comparison]:
-    """Every cell of experiments.csv that has a baseline beside it."""
-    found = []
-    for name, cells in table.groupby("experiment", sort=False):
-        baseline = study.experiments[name].baseline
-        for _, part in cells.groupby(["dataset", "recipe"], sort=False):
-            base = part[part["model"] == baseline]
-            others = part[part["model"] != baseline]
-            if len(base):
-                found += [Comparison(cell, base.iloc[0]) for _, cell in others.iterrows()]
-    return found
+    def named(self, value: float | None, signed: bool = True) -> str:
+        """A difference with its unit, or its size alone."""
+        shown = self.difference(value) if signed else number(np.nan if value is None else self.factor * value, self.digits)
+        return f"{shown} {self.name}".rstrip()
 
 
-def answer(found: list[Comparison]) -> list[str]:
-    """The answer in two sentences: how the means lie to their baselines, and what that is worth."""
-    where = ["dataset", "recipe", "model"]
-    once = {(*(c.cell[name] for name in where), c.baseline["model"]): c for c in found}.values()
-    if not once:
-        return ["No experiment of this study has a model beside a baseline, so nothing is compared."]
-    differences = [c.cell["difference"] for c in once]
-    above, below = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-    total, low, high = len(differences), points(min(differences)), points(max(differences))
-    spread = f"by {low}" if total == 1 else f"by {low} to {high}"
-    first = (
-        f"Against its baseline, mean test accuracy is higher in {above} and lower in {below} of "
-        f"{plural(total, 'comparison')}, {spread} percentage points{overlaps(list(once))}."
-    )
-    counts = pd.Series([n for c in once for n in (c.cell["n"], c.baseline["n"])])
-    return [first, hedge(counts)]
+SHARES = ("top2", "ece", "learning_area")
+POINTS = Unit(100, 2, "points", " %")
 
 
-def overlaps(found: list[Comparison]) -> str:
-    """In how many comparisons the seeds' ranges overlap; nothing where no range is known."""
-    known = [c for c in found if c.ranged]
-    shared = sum(not c.apart for c in known)
-    if not known:
-        return ""
-    those = "them" if len(known) == len(found) else f"the {len(known)} with two seeds or more"
-    share = {0: "none", len(known): "all"}.get(shared, str(shared))
-    return f"; the seeds’ ranges overlap in {share} of {those}"
+def unit(metric: str) -> Unit:
+    if "accuracy" in metric or metric in SHARES:
+        return POINTS
+    if metric.endswith("_ms"):
+        return Unit(1, 2, "ms", " ms")
+    if metric.endswith("_bytes"):
+        return Unit(2**-20, 2, "MiB", " MiB")
+    known = {"macs": Unit(1e-6, 2, "million MACs", " million MACs"), "epochs_to_reach": Unit(1, 1, "epochs", " epochs")}
+    known |= {"parameters": Unit(1, 0, "parameters", " parameters")}
+    return known.get(metric, Unit())
 
 
-def hedge(counts: pd.Series) -> str:
-    """What so many seeds allow to be said."""
-    few = " (too few to infer from)" if counts.min() < FEW_SEEDS else ""
-    head = f"{seeds(counts)} per model{few}".replace("one seed", "One seed")
-    return f"{head}: no test is made; differences are descriptive."
+def p_value(p: float | None) -> str:
+    """0.034, or < 0.001."""
+    return "–" if pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def findings(found: list[Comparison]) -> list[dict]:
-    """For each dataset and recipe: the baseline, and a line for each model's difference from it."""
-    groups: dict[tuple, list[Comparison]] = {}
-    for c in found:
-        groups.setdefault((c.cell["dataset"], c.cell["recipe"], c.baseline["model"]), []).append(c)
-    items = []
-    for (dataset, recipe, _), group in groups.items():
-        base = group[0].baseline
-        lines = [
-            {
-                "model": c.cell["model"],
-                "difference": f"{points(c.cell['difference'])} points",
-                "score": f"{scored(c.cell)}, n\u00a0=\u00a0{c.cell['n']}",
-                "ranges": said(c),
-            }
-            for c in group
-        ]
-        against = f"against {base['model']}, {scored(base)}, n\u00a0=\u00a0{base['n']}"
-        items.append({"where": f"{dataset}, recipe {recipe}", "against": against, "lines": lines})
-    return items
+def equals(p: float | None) -> str:
+    """= 0.034, or < 0.001: after a p in a sentence."""
+    shown = p_value(p)
+    return shown if shown.startswith("<") else f"= {shown}"
 
 
-def said(comparison: Comparison) -> str:
-    return "seeds’ ranges overlap" if comparison.ranges == "overlap" else comparison.ranges
+def seeds_of(counts: list[int]) -> str:
+    """n = 5, or n = 5 and 3."""
+    return f"n\u00a0=\u00a0{listing([str(n) for n in (counts[:1] if len(set(counts)) == 1 else counts)])}"

@@ -8,9 +8,9 @@ import pandas as pd
 from cnntention.report import methods, text
 
 if TYPE_CHECKING:
-    from cnntention.report.page import Tables
+    from cnntention.report.sources import Tables
 
-WORDS = {"Model", "Baseline", "Recipe", "Dataset", "Class", "Note", "Our recipe"}  # columns aligned to the left
+WORDS = {"Model", "Baseline", "Recipe", "Dataset", "Class", "Note", "Our recipe", "Attention"}  # columns aligned to the left
 
 
 @dataclass
@@ -30,51 +30,6 @@ def view(caption: str, rows: list[dict], words: set[str] = WORDS, **more) -> Vie
     return View(caption, head, [[str(row[name]) for name in head] for row in rows], words, **more)
 
 
-def accuracy(tables: "Tables", dataset: str) -> View:
-    runs = tables.of("runs", dataset)
-    rows = [
-        {
-            "Model": cell["model"],
-            "Recipe": cell["recipe"],
-            "n": cell["n"],
-            "Accuracy, %": text.score(cell),
-            "Min–max, %": text.span(cell["min"], cell["max"]) if cell["n"] > 1 else "–",
-            "Top-2, %": text.percent(cell["top2"]),
-            "NLL": text.number(cell["nll"], 3),
-            "ECE": text.number(cell["ece"], 3),
-        }
-        for _, cell in tables.of("accuracy", dataset).iterrows()
-    ]
-    images = text.listing([f"{count:,}" for count in runs["test_images"].unique()])
-    return view(
-        f"{dataset}: accuracy on {images} test images, mean ± sample standard deviation over n seeds. Top-2, negative "
-        "log-likelihood (NLL, nats) and expected calibration error (ECE) are means over seeds. Each run is its last "
-        "epoch’s weights; the test split chose nothing.",
-        rows,
-    )
-
-
-def classes(tables: "Tables", dataset: str) -> View:
-    found = tables.of("classes", dataset)
-    means = found.groupby(["model", "recipe", "class"], sort=False)["test_accuracy"].mean()
-    cells = tables.of("accuracy", dataset)[["model", "recipe"]].itertuples(index=False)
-    names = tables.class_names(dataset)
-    rows, heat = [], []
-    low, high = means.min(), means.max()
-    for model, recipe in cells:
-        own = [means.get((model, recipe, name), float("nan")) for name in names]
-        rows.append(
-            {"Model": model, "Recipe": recipe} | {name: text.percent(v, 1) for name, v in zip(names, own, strict=True)}
-        )
-        scaled = [None if pd.isna(v) else round(100 * (v - low) / max(high - low, 1e-9)) for v in own]
-        heat.append([None, None, *scaled])
-    caption = (
-        f"{dataset}: test accuracy of each class, %, mean over seeds. Shaded from {text.percent(low, 1)} (bare) to "
-        f"{text.percent(high, 1)} % (full)."
-    )
-    return view(caption, rows, heat=heat)
-
-
 def cost(tables: "Tables", dataset: str) -> View:
     found = tables.of("cost", dataset)
     rows = [
@@ -86,49 +41,40 @@ def cost(tables: "Tables", dataset: str) -> View:
             "Attention matrices": text.size(row["attention_matrix_bytes"]),
             "Latency, ms": f"{text.number(row['latency_ms'])} ({text.number(row['latency_iqr_ms'])})",
             "Training, images/s": text.number(row["training_images_per_s"], 0),
+            "Training time": spread(row["training_step_ratio"], row["training_step_ratio_iqr"]),
             "Training memory": text.size(row["training_memory_bytes"]),
         }
+        | joules(row)
         for _, row in found.iterrows()
     ]
     first = found.iloc[0]
+    whole = ", the whole device, idle or busy" if found["training_step_joules"].notna().any() else ""
     return view(
         f"{dataset}: cost on images of {first['image'].replace('x', ' × ')}, in fp32. MMACs: million multiply-"
         "accumulates of one image’s forward pass (× the first model without attention). Attention matrices: one "
         "image’s, if they were stored. Latency: batch of 1, median (interquartile range). Training: steps of "
-        f"{first['batch_size']} images; memory is the peak of one step. Measured on "
-        f"{text.listing(text.distinct(found['hardware']))}, {tables.alone}",
+        f"{first['batch_size']} images; its time as a multiple of the first model without attention, median "
+        "(interquartile range) of each round’s ratio; memory is what a first step adds at its peak. Energy: "
+        f"{first['energy']}{whole}. Measured on {text.listing(text.distinct(found['hardware']))}, {tables.in_turn}",
         rows,
     )
 
 
+def joules(row: pd.Series) -> dict[str, str]:
+    """Energy, if it was counted."""
+    if pd.isna(row["training_step_joules"]):
+        return {}
+    step, image = row["training_step_joules"], 1000 * row["inference_image_joules"]
+    return {"Training step, J": text.number(step), "Inference, mJ/image": text.number(image)}
+
+
+def spread(value: float, iqr: float) -> str:
+    """A multiple of the base model's, which is exactly 1."""
+    return "–" if pd.isna(value) else f"×{value:.2f}" + (f" ({iqr:.2f})" if value != 1 or iqr else "")
+
+
 def ratio(value: float) -> str:
     return "" if pd.isna(value) else f" (×{value:.2f})" if abs(value - 1) > 0.005 or value == 1 else f" (×{value:.3f})"
-
-
-def experiment(tables: "Tables", name: str, found: list[text.Comparison]) -> View:
-    cells = tables.frames["experiments"]
-    baseline = tables.study.experiments[name].baseline
-    sides = {(c.cell["dataset"], c.cell["recipe"], c.cell["model"]): c.ranges for c in found}
-    rows = []
-    for _, cell in cells[cells["experiment"] == name].iterrows():
-        own = cell["model"] == baseline
-        rows.append(
-            {
-                "Dataset": cell["dataset"],
-                "Recipe": cell["recipe"],
-                "Model": cell["model"],
-                "n": cell["n"],
-                "Accuracy, %": text.score(cell),
-                "Difference, points": "baseline" if own else text.points(cell["difference"]),
-                "Seeds’ ranges": "–" if own else sides.get(tuple(cell[["dataset", "recipe", "model"]]), "–"),
-            }
-        )
-    against = f"minus that of {baseline}" if baseline else "(this experiment names no baseline)"
-    caption = (
-        f"Experiment {name}: mean test accuracy {against}, same dataset and recipe, percentage points. Ranges: whether "
-        "the seeds’ smallest to largest accuracies overlap with the baseline’s. No test is made."
-    )
-    return view(caption, rows, WORDS | {"Seeds’ ranges"})
 
 
 def published(tables: "Tables", dataset: str) -> View:

@@ -62,9 +62,9 @@ def splits(dataset, *names):
 
 
 def get_training_data(wildcards):
-    """What a run is trained on: not the test split."""
+    """What a run is trained on: not the test split, unless the recipe monitors it as the original study did."""
     done = [f"{run_of(wildcards)}/{name}" for name in plan.RUN_FILES]
-    return needs(splits(wildcards.dataset, "train", "val"), done)
+    return needs(splits(wildcards.dataset, "train", STUDY.recipes[wildcards.recipe].monitor), done)
 
 
 def get_run_and_test(wildcards, kind, made):
@@ -79,6 +79,11 @@ def get_evaluation_inputs(wildcards):
     return get_run_and_test(wildcards, "evaluation", plan.EVALUATION_FILES)
 
 
+def get_diagnosis_inputs(wildcards):
+    """A finished run and the test split."""
+    return get_run_and_test(wildcards, "diagnosis", plan.DIAGNOSIS_FILES)
+
+
 def get_explanation_inputs(wildcards):
     """A finished run and the test split."""
     return get_run_and_test(wildcards, "explanation", plan.EXPLANATION_FILES)
@@ -86,7 +91,7 @@ def get_explanation_inputs(wildcards):
 
 def get_profile_inputs(wildcards):
     """The dataset's card, for the images' size."""
-    made = "results/profiles/{dataset}/{model}-{key}.json".format(**wildcards)
+    made = "results/profiles/{dataset}/{key}.json".format(**wildcards)
     return needs(splits(wildcards.dataset), [made])
 
 
@@ -97,7 +102,15 @@ def get_all_results(wildcards):
 
 
 def get_tables(wildcards):
-    """The study's tables: the report is made of nothing else."""
+    """The study's tables: claims are tested on nothing else."""
+    folder = f"results/{wildcards.study}/claims"
+    made = [f"{folder}/{name}" for name in ("claims.json", "comparisons.csv")]
+    return needs([f"results/{wildcards.study}/tables/card.json"], made, PLAN.stale(folder, "claims"))
+
+
+def get_tables_and_claims(wildcards):
+    """The study's tables and its claims' verdicts: the report is made of nothing else."""
     folder = f"results/{wildcards.study}/report"
     made = [f"{folder}/{name}" for name in ("card.json", "index.html")]
-    return needs([f"results/{wildcards.study}/tables/card.json"], made, PLAN.stale(folder, "report"))
+    wanted = [f"results/{wildcards.study}/{name}" for name in ("tables/card.json", "claims/claims.json")]
+    return needs(wanted, made, PLAN.stale(folder, "report"))

@@ -1,7 +1,7 @@
-"""Evaluate: score a run on the test split, measure what a model costs.
+"""Evaluate: score a run on the test split, examine its attention, measure what models cost.
 
-`evaluate` needs a finished run and the test split, which no training sees; it leaves metrics.json and
-predictions.safetensors. `profile` needs the dataset's card alone; it leaves results/profiles/.
+`evaluate` and `diagnose` need a finished run and the test split, which no training sees; they leave metrics.json
+with predictions.safetensors, and attention.json. `profile` needs the dataset's card alone; it leaves results/profiles/.
 """
 
 
@@ -34,16 +34,44 @@ rule evaluate:
         """
 
 
+rule diagnose:
+    """Is the attention of a run alive, and what does it look at?"""
+    input:
+        get_diagnosis_inputs,
+    output:
+        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/attention.json",
+    log:
+        "logs/diagnose/{dataset}/{model}/{recipe}-{key}/seed{seed}.log",
+    benchmark:
+        "logs/diagnose/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        config=CONFIG,
+        run=run_of,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+        python -m cnntention diagnose \
+            --config {params.config:q} \
+            --run {params.run:q} \
+            --threads {threads:q}
+        """
+
+
 rule profile:
-    """What does a model cost on a dataset's images?"""
+    """What do the models cost on a dataset's images, measured in turn?"""
     input:
         get_profile_inputs,
     output:
-        "results/profiles/{dataset}/{model}-{key}.json",
+        "results/profiles/{dataset}/{key}.json",
     log:
-        "logs/profile/{dataset}/{model}-{key}.log",
+        "logs/profile/{dataset}/{key}.log",
     benchmark:
-        "logs/profile/{dataset}/{model}-{key}.tsv"
+        "logs/profile/{dataset}/{key}.tsv"
     conda:
         "../../environment.yml"
     threads: STUDY.profiling.threads
@@ -57,6 +85,5 @@ rule profile:
         python -m cnntention profile \
             --config {params.config:q} \
             --dataset {wildcards.dataset:q} \
-            --model {wildcards.model:q} \
             --out {output:q}
         """

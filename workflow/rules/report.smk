@@ -1,7 +1,7 @@
-"""Report: gather all runs of the study into tables, and the tables into a page.
+"""Report: gather all runs of the study into tables, test the claims on them, and make a page of both.
 
-Needs every run's results, the datasets' cards and the profiles. Leaves results/<study>/tables/ and
-results/<study>/report/ with index.html, which opens from disk, report.md for a forge, and the figures.
+Needs every run's results, the datasets' cards and the profiles. Leaves results/<study>/tables/, results/<study>/claims/
+with claims.json, and results/<study>/report/ with index.html, which opens from disk, report.md for a forge, and the figures.
 """
 
 from cnntention.report.figures import figure_files
@@ -32,10 +32,36 @@ rule summarise:
         """
 
 
+rule judge:
+    """Which claims hold?"""
+    input:
+        get_tables,
+    output:
+        "results/{study}/claims/claims.json",
+        "results/{study}/claims/comparisons.csv",
+    log:
+        "logs/judge/{study}.log",
+    benchmark:
+        "logs/judge/{study}.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        config=CONFIG,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+        python -m cnntention judge \
+            --config {params.config:q} \
+            --tables results/{wildcards.study}/tables \
+            --out results/{wildcards.study}/claims
+        """
+
+
 rule report:
     """The page that a researcher reads."""
     input:
-        get_tables,
+        get_tables_and_claims,
     output:
         "results/{study}/report/card.json",
         "results/{study}/report/report.md",
@@ -70,6 +96,7 @@ rule report:
         python -m cnntention report \
             --config {params.config:q} \
             --tables results/{wildcards.study}/tables \
+            --claims results/{wildcards.study}/claims \
             --out results/{wildcards.study}/report
         """
 

@@ -19,6 +19,12 @@ rule evaluate_all:
         [f"{run.folder}/metrics.json" for run in RUNS],
 
 
+rule diagnose_all:
+    """All runs of the study, trained and their attention examined."""
+    input:
+        [f"{run.folder}/attention.json" for run in RUNS],
+
+
 rule explain_all:
     """All runs of the study, trained and explained."""
     input:
@@ -40,5 +46,5 @@ for experiment in STUDY.experiments:
             [
                 f"{run.folder}/{name}"
                 for run in STUDY.runs_of(experiment)
-                for name in ("metrics.json", "explanations.json")
+                for name in ("metrics.json", "attention.json", "explanations.json")
             ],

@@ -1,7 +1,8 @@
 """Train: one run, one process, one device.
 
 Needs the prepared train and val splits (test instead of val where the recipe monitors that). Leaves a run's run.json,
-model.safetensors and history.csv. An unfinished run's state is no output, so that a killed run goes on: state/, removed when the run is done.
+model.safetensors and history.csv. An unfinished run's state is no output, so that a killed run goes on: it is in state/,
+and removed when the run is done.
 """
 
 

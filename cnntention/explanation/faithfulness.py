@@ -1,0 +1,112 @@
+"""Do maps say what the network uses? ROAD (Rong et al. 2022, arXiv 2202.00449) and randomization (Adebayo et al. 2018,
+arXiv 1810.03292).
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cnntention.explanation.cam import Sample, StageMaps
+from cnntention.explanation.imputation import impute
+from cnntention.explanation.ranks import rank_correlation
+from cnntention.seeding import generator
+
+SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, removed
+ORDERS = ("morf", "lerf")  # most, least relevant first
+# The cascade, from the top: the parts of the network that each level draws anew, besides those before it.
+LEVELS = {"fc": ("fc",), "stage3": ("layer3", "att3"), "stage2": ("layer2", "att2"), "stage1": ("layer1", "att1")}
+FULL = "all"
+
+
+# --- ROAD -------------------------------------------------------------------------------------------------------
+
+
+def removal_order(maps: np.ndarray, seed: int) -> np.ndarray:
+    """(N, HW): the pixels' numbers from least to most relevant, equal ones in a random order.
+
+    pytorch-grad-cam's own ROAD removes all pixels below a percentile. Of a rectified map, where most are 0, that is all
+    of them, whatever the percentile; ranks remove exactly what is asked for.
+    """
+    flat = maps.reshape(len(maps), -1)
+    chance = torch.rand(flat.shape, generator=generator(seed, "road/ties")).numpy()
+    return np.lexsort((chance, flat), axis=1)
+
+
+def kept(order: np.ndarray, share: float, which: str, shape: tuple[int, int]) -> np.ndarray:
+    """(N, *shape) bool: the pixels that stay when this share is removed from the order's "morf" or "lerf" end."""
+    count = round(share * order.shape[1])
+    gone = order[:, -count:] if which == "morf" else order[:, :count]
+    keep = np.ones(order.shape, bool)
+    np.put_along_axis(keep, gone, False, axis=1)
+    return keep.reshape(-1, *shape)
+
+
+@torch.no_grad()
+def confidence(model: nn.Module, images: Tensor, classes: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) probability of each image's class, and whether it still is the network's first."""
+    logits = torch.cat([model(part) for part in images.split(128)])
+    p = logits.softmax(dim=1).gather(1, classes[:, None]).squeeze(1)
+    return p.cpu().numpy(), (logits.argmax(1) == classes).cpu().numpy()
+
+
+def road(model: nn.Module, chosen: Sample, methods: Mapping[str, np.ndarray], seed: int) -> dict:
+    """What removing pixels does to the predicted class, in the order of each method's (N, H, W) maps.
+
+    morf, lerf: mean confidence at each of SHARES; *_unchanged: share of images that keep their class; road: half of
+    lerf - morf, mean over shares and images, with its standard error over images. Greater is more faithful; a random
+    order (an empty map is one) has 0.
+    """
+    scores = {}
+    for name, maps in methods.items():
+        order, row, curves = removal_order(maps, seed), {}, {}
+        for which in ORDERS:
+            masks = (kept(order, share, which, maps.shape[1:]) for share in SHARES)
+            filled = (impute(chosen.images, torch.from_numpy(m).to(chosen.images.device), seed) for m in masks)
+            found = [confidence(model, images, chosen.predicted) for images in filled]
+            p, unchanged = (np.stack(part) for part in zip(*found, strict=True))  # (shares, N)
+            row |= {which: p.mean(axis=1).tolist(), f"{which}_unchanged": unchanged.mean(axis=1).tolist()}
+            curves[which] = p.mean(axis=0)
+        each = (curves["lerf"] - curves["morf"]) / 2
+        error = float(each.std(ddof=1) / len(each) ** 0.5)
+        scores[name] = {"road": float(each.mean()), "road_se": error, **row}
+    return {"images": len(chosen.index), "removed": list(SHARES), "methods": scores}
+
+
+# --- randomization ----------------------------------------------------------------------------------------------
+
+
+def cascade(trained: nn.Module, fresh: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """(level, network) with the trained weights and statistics replaced by fresh ones from the top down to all."""
+    net, drawn = copy.deepcopy(trained), fresh.state_dict()
+    for level, parts in LEVELS.items():
+        net.load_state_dict({n: v for n, v in drawn.items() if n.split(".")[0] in parts}, strict=False)
+        yield level, net
+    net.load_state_dict(drawn)
+    yield FULL, net
+
+
+def randomization(
+    trained: nn.Module, fresh: list[nn.Module], maps_of: Callable[[nn.Module], StageMaps], threshold: float
+) -> dict:
+    """Spearman's rho between the trained network's maps and those of networks that forget, level by level.
+
+    The mean over images and draws; None where no image has a map of both. A stage is sane if its maps do not survive
+    that all is forgotten: rho below `threshold`. Maps that do show the image rather than the network.
+    """
+    own = maps_of(trained)
+    found: dict[str, dict[str, list[np.ndarray]]] = {stage: {} for stage in own}
+    for drawn in fresh:
+        for level, net in cascade(trained, drawn):
+            for stage, maps in maps_of(net).items():
+                found[stage].setdefault(level, []).append(rank_correlation(own[stage], maps))
+    correlation = {s: {level: known_mean(np.stack(r)) for level, r in levels.items()} for s, levels in found.items()}
+    sane = {s: (rho := levels[FULL]) is not None and rho < threshold for s, levels in correlation.items()}
+    return {"draws": len(fresh), "threshold": threshold, "correlation": correlation, "sane": sane}
+
+
+def known_mean(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None

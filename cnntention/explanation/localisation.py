@@ -1,0 +1,124 @@
+"""How much of a map lies where the answer is: scores against masks, beside maps that know nothing of the network.
+
+Relevance mass accuracy and the AUC of the pixels' ranking, as CLEVR-XAI (Arras et al. 2022, arXiv 2003.07258) and
+XAI-TRIS (Clark et al. 2024, arXiv 2306.12816) use them; the latter found edge filters to beat many methods.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import sobel
+
+from cnntention.data.datasets import MASK_CODES
+from cnntention.explanation.cam import Sample, StageMaps, grid, through_grid
+from cnntention.explanation.ranks import empty, ranks
+
+REGIONS = {"match+cue": ("match", "cue"), "match": ("match",), "cue": ("cue",)}
+
+
+def regions(chosen: Sample, extras: Mapping[str, np.ndarray], threshold: int | None) -> dict[str, np.ndarray]:
+    """(N, H, W) bool masks by name, the primary one first; none where the dataset has no masks.
+
+    CueMatch knows its objects' boxes; track `local` asks about one object and has no cue. Elsewhere a pixel is
+    foreground if any of its channels exceeds `threshold` (0..255), if there is one.
+    """
+    if "mask" in extras:
+        codes = extras["mask"][chosen.index]
+        found = {name: np.isin(codes, [MASK_CODES[part] for part in parts]) for name, parts in REGIONS.items()}
+        return found if found["cue"].any() else {"match": found["match"]}
+    return {} if threshold is None else {"foreground": (chosen.pixels > threshold).any(axis=1)}
+
+
+def baselines(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """(N, H, W) maps of (N, C, H, W) images by no network.
+
+    uniform: 1 everywhere; centre: a Gaussian whose sd is a quarter of the image's side; edges: the magnitude of
+    Sobel's gradient of the channels' mean.
+    """
+    n, _, h, w = pixels.shape
+    rows, columns = ((np.arange(side) + 0.5) / side - 0.5 for side in (h, w))
+    centre = np.exp(-8 * (rows[:, None] ** 2 + columns**2))
+    grey = pixels.mean(axis=1)
+    edges = np.stack([np.hypot(sobel(image, axis=0), sobel(image, axis=1)) for image in grey])
+    return {"uniform": np.ones((n, h, w)), "centre": np.broadcast_to(centre, (n, h, w)), "edges": edges}
+
+
+def relevance_mass(maps: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(N,): share of each map's sum that lies in its mask; NaN for an empty map. Maps are nowhere negative."""
+    total = maps.sum(axis=(1, 2), dtype=np.float64)
+    inside = np.where(mask, maps, 0).sum(axis=(1, 2), dtype=np.float64)
+    return np.divide(inside, total, out=np.full(len(maps), np.nan), where=total > 0)
+
+
+def ranking_auc(ranked: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(N,): chance that a pixel in the mask outranks one outside, ties counting half; from `ranks` of the maps.
+
+    That is the area under the ROC curve (Mann and Whitney's U). NaN where the mask is nothing or everything.
+    """
+    inside = mask.reshape(ranked.shape)
+    n = inside.sum(axis=1)
+    wins = np.where(inside, ranked, 0).sum(axis=1) - n * (n + 1) / 2
+    pairs = n * (inside.shape[1] - n)
+    return np.divide(wins, pairs, out=np.full(len(ranked), np.nan), where=pairs > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """Maps (N, H, W), and what is worked out of them once."""
+
+    maps: np.ndarray
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        return ranks(self.maps)
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """(N,) bool: not empty."""
+        return ~empty(self.maps)
+
+
+def localise(
+    trained: dict[str, StageMaps], untrained: dict[str, StageMaps], chosen: Sample, masks: dict[str, np.ndarray]
+) -> dict:
+    """Scores by stage, target, region and method, of Grad-CAM maps by target and stage.
+
+    Methods: gradcam; untrained, the same of a network that has learned nothing; the `baselines`; and ceiling, the
+    mask itself at the stage's resolution. The ceiling is what a map that shows the whole region reaches, no bound: one
+    that shows only the region's middle has more mass.
+    """
+    known = {name: Method(maps) for name, maps in baselines(chosen.pixels).items()}
+    shape = chosen.pixels.shape[2:]
+    result: dict = {}
+    for stage in trained["predicted"]:
+        result[stage] = {target: {} for target in trained}
+        ceilings = {name: Method(through_grid(mask, grid(stage, shape))) for name, mask in masks.items()}
+        for target in trained:
+            own = {"gradcam": Method(trained[target][stage]), "untrained": Method(untrained[target][stage])}
+            for name, mask in masks.items():
+                result[stage][target][name] = compare(own | known | {"ceiling": ceilings[name]}, mask)
+    return result
+
+
+def compare(methods: Mapping[str, Method], mask: np.ndarray) -> dict[str, dict]:
+    """Mean mass, normalized mass and AUC of each method's maps against a mask.
+
+    images: how many have a mask that is neither nothing nor everything, and a Grad-CAM map and one of the method that
+    are not empty; the means are over those. empty: how many maps of the method are. normalized_mass =
+    (mass - uniform) / (ceiling - uniform), of means over the same images.
+    """
+    share = mask.mean(axis=(1, 2))
+    usable = (share > 0) & (share < 1) & methods["gradcam"].shown
+    masses = {name: relevance_mass(method.maps, mask) for name, method in methods.items()}
+    result = {}
+    for name, method in methods.items():
+        used = usable & method.shown
+        result[name] = {"images": int(used.sum()), "empty": int((~method.shown).sum())}
+        result[name] |= {"mass": None, "normalized_mass": None, "auc": None}
+        if used.any():
+            mass, low, high = (float(masses[of][used].mean()) for of in (name, "uniform", "ceiling"))
+            auc = float(ranking_auc(method.ranks[used], mask[used]).mean())
+            result[name] |= {"mass": mass, "normalized_mass": (mass - low) / (high - low), "auc": auc}
+    return result

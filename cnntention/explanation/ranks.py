@@ -1,0 +1,26 @@
+"""Ranks of maps: what is left of a map without its scale, which no two maps share. Knows no torch."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def empty(maps: np.ndarray) -> np.ndarray:
+    """(N,) bool: which of the (N, H, W) maps show no positive evidence at all."""
+    return maps.reshape(len(maps), -1).max(axis=1) <= 0
+
+
+def ranks(maps: np.ndarray) -> np.ndarray:
+    """(N, H, W) -> (N, HW): each pixel's rank in its own map, from 1; ties share the mean of their ranks."""
+    return rankdata(maps.reshape(len(maps), -1), axis=1)
+
+
+def standardized(maps: np.ndarray) -> np.ndarray:
+    """(N, H, W) -> (N, HW): ranks of mean 0 and length 1, whose dot product is Spearman's rho; NaN for an empty map."""
+    centred = ranks(maps) - (maps[0].size + 1) / 2
+    length = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    return np.divide(centred, length, out=np.full_like(centred, np.nan), where=length > 0)
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(N,): Spearman's rho of the two maps of each image; NaN where one of them is empty."""
+    return (standardized(first) * standardized(second)).sum(axis=1)

@@ -1,0 +1,138 @@
+"""The tables of accuracy: each model's score beside whether its attention is alive, by class and distance, and learning."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from cnntention.data.cuematch import BINS
+from cnntention.report import text
+from cnntention.report.views import View, view
+
+if TYPE_CHECKING:
+    from cnntention.report.sources import Tables
+
+
+def cell_runs(tables: "Tables", cell: pd.Series) -> pd.DataFrame:
+    """The runs of a dataset, model and recipe."""
+    runs = tables.of("runs", cell["dataset"], cell["recipe"])
+    return runs[runs["model"] == cell["model"]]
+
+
+def flag(tables: "Tables", cell: pd.Series) -> str:
+    """In how many runs of a cell attention is alive, or off."""
+    alive = text.truths(cell_runs(tables, cell)["attention_alive"])
+    if alive.empty:
+        return "–"
+    return f"alive {text.share(len(alive), len(alive))}" if alive.all() else f"off {(~alive).sum()}/{len(alive)}"
+
+
+def marks(tables: "Tables", cell: pd.Series) -> list[str]:
+    """What else to know before a cell's accuracy is believed."""
+    runs = cell_runs(tables, cell)
+    leaks, diverged = text.truths(runs["leaks"]).sum(), (runs["ended"] == "diverged").sum()
+    found = ["stopped on the test split"] if leaks else []
+    return found + ([f"diverged {text.share(diverged, len(runs))}"] if diverged else [])
+
+
+def accuracy(tables: "Tables", dataset: str) -> View:
+    runs = tables.of("runs", dataset)
+    noted = any(marks(tables, cell) for _, cell in tables.of("accuracy", dataset).iterrows())
+    rows = [
+        {
+            "Model": cell["model"],
+            "Recipe": cell["recipe"],
+            "n": cell["n"],
+            "Accuracy, %": text.score(cell),
+            "Attention": flag(tables, cell),
+            "Min–max, %": text.span(cell["min"], cell["max"]) if cell["n"] > 1 else "–",
+            "Top-2, %": text.percent(cell["top2"]),
+            "NLL": text.number(cell["nll"], 3),
+            "ECE": text.number(cell["ece"], 3),
+        }
+        | ({"Note": "; ".join(marks(tables, cell)) or "–"} if noted else {})
+        for _, cell in tables.of("accuracy", dataset).iterrows()
+    ]
+    images = text.listing([f"{count:,}" for count in runs["test_images"].unique()])
+    return view(
+        f"{dataset}: accuracy on {images} test images, mean ± sample standard deviation over n seeds. Top-2, negative "
+        "log-likelihood (NLL, nats) and expected calibration error (ECE) are means over seeds. Attention: in how many "
+        f"runs any of its modules is alive, or all are off. {chosen(tables, dataset)}",
+        rows,
+    )
+
+
+def chosen(tables: "Tables", dataset: str) -> str:
+    """Which weights a run's numbers are of, as its recipe says."""
+    recipes = [tables.study.recipes[name] for name in tables.of("runs", dataset)["recipe"].unique()]
+    best, leaks = any(r.select == "best" for r in recipes), any(r.leaks for r in recipes)
+    weights = "last" if not best else "best" if all(r.select == "best" for r in recipes) else "last or best"
+    test = "where noted, the test split decided when to stop" if leaks else "the test split chose nothing"
+    return f"Each run is its {weights} epoch’s weights; {test}."
+
+
+def distance(tables: "Tables", dataset: str) -> View | None:
+    """CueMatch: accuracy by how far cue and match are apart; None for other datasets."""
+    columns = [f"accuracy_{name}" for name in BINS]
+    runs = tables.of("runs", dataset)
+    present = [name for name in columns if runs[name].notna().any()]
+    if not present:
+        return None
+    bins = text.listing([f"{name} {low}–{high}" for name, (low, high) in BINS.items()]) + " px"
+    rows = []
+    for (model, recipe), own in runs.groupby(["model", "recipe"], sort=False):
+        row = {"Model": model, "Recipe": recipe, "n": len(own)}
+        for name in present:
+            label = name.removeprefix("accuracy_").capitalize()
+            row[f"{label}, %"] = text.mean_sd(own[name])
+        rows.append(row | {"Slope per 10 px": text.spread(own["distance_slope"])})
+    return view(
+        f"{dataset}: test accuracy by the distance of cue and match ({bins}), mean ± sample standard deviation "
+        "over seeds. Slope: change of the log odds of a hit per 10 px, mean (range): 0 where distance does not matter.",
+        rows,
+    )
+
+
+def learning(tables: "Tables", dataset: str) -> View:
+    """How fast each cell's runs learned."""
+    rows = []
+    for (model, recipe), own in tables.of("runs", dataset).groupby(["model", "recipe"], sort=False):
+        reached = own["epochs_to_reach"].notna().sum()
+        first = text.spread(own["epochs_to_reach"], 0)
+        rows.append(
+            {
+                "Model": model,
+                "Recipe": recipe,
+                "n": len(own),
+                "Mean accuracy over epochs, %": text.mean_sd(own["learning_area"]),
+                "First epoch at the bar": first if reached else "–",
+                "Reached": text.share(reached, len(own)),
+                "Epochs": text.spread(own["epochs"], 0),
+            }
+        )
+    return view(
+        f"{dataset}: mean accuracy on the monitored split over a run’s epochs (mean ± sample standard deviation over n "
+        f"seeds), and the first epoch of {100 * tables.study.statistics.reach:g} % or more, mean (range) of the runs "
+        "that reach it.",
+        rows,
+    )
+
+
+def classes(tables: "Tables", dataset: str) -> View:
+    found = tables.of("classes", dataset)
+    means = found.groupby(["model", "recipe", "class"], sort=False)["test_accuracy"].mean()
+    cells = tables.of("accuracy", dataset)[["model", "recipe"]].itertuples(index=False)
+    names = tables.class_names(dataset)
+    rows, heat = [], []
+    low, high = means.min(), means.max()
+    for model, recipe in cells:
+        own = [means.get((model, recipe, name), float("nan")) for name in names]
+        rows.append(
+            {"Model": model, "Recipe": recipe} | {name: text.percent(v, 1) for name, v in zip(names, own, strict=True)}
+        )
+        scaled = [None if pd.isna(v) else round(100 * (v - low) / max(high - low, 1e-9)) for v in own]
+        heat.append([None, None, *scaled])
+    caption = (
+        f"{dataset}: test accuracy of each class, %, mean over seeds. Shaded from {text.percent(low, 1)} (bare) to "
+        f"{text.percent(high, 1)} % (full)."
+    )
+    return view(caption, rows, heat=heat)
