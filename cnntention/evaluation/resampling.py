@@ -63,7 +63,7 @@ def probability_of_improvement(
     """P(A > B), that a run of a beats a run of b: Mann and Whitney's U / (m n), with its percentile bootstrap interval.
 
     As Bouthillier et al. 2021 and Agarwal et al. 2021 report it. Of normal runs with P = 0.75 it covers 86 % at 5 a
-    model, 91 % at 10 and 95 % at 20, less nearer to 1 (1,500 draws each, no interval counted as a miss). Samples that do
+    model, 91 % at 10 and 95 % at 20, less nearer to 1 (1,500 draws each, no interval counts as a miss). Samples that do
     not overlap (0 or 1) have no interval: every resample gives the same value, which is no sign of certainty.
     """
     a, b = samples(a, b, needs=max(needs, FEWEST))
