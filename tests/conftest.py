@@ -52,7 +52,8 @@ def small_study() -> dict:
                 "grid": {"datasets": "cues", "models": ["tiny", "looking"], "recipes": "brief", "seeds": 1},
             }
         },
-        "explanation": {"images": 4},
+        "diagnostics": {"images": 60, "map_images": 20},
+        "explanation": {"images": 4, "scored_images": 12, "road_images": 3},
         "profiling": {"batch_size": 8, "min_seconds": 0.02},
     }
 

@@ -102,8 +102,9 @@ class Study(Strict):
                 cases(claim, self.cells(claim.experiment))
             except ValueError as error:
                 raise ValueError(f"claims.{name}: in experiment {claim.experiment}, {error}") from None
-        for name in self.explanation.showcase:
-            require(name, self.datasets, "explanation.showcase", "dataset")
+        for key in ("showcase", "foreground"):
+            for name in getattr(self.explanation, key):
+                require(name, self.datasets, f"explanation.{key}", "dataset")
         return self
 
     @model_validator(mode="after")

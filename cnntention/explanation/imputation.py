@@ -34,7 +34,9 @@ def smooth(images: Tensor, keep: Tensor) -> Tensor:
     filled, residual = torch.zeros_like(known), gone * neighbours(known)
     direction = residual / degree
     size = (residual * direction).sum((2, 3), keepdim=True)
-    while residual.abs().max() > TOLERANCE:
+    for _ in range(keep[0].numel()):  # more steps than unknowns cannot help
+        if residual.abs().max() <= TOLERANCE:
+            break
         change = gone * (degree * direction - neighbours(direction))
         step = size / (direction * change).sum((2, 3), keepdim=True).clamp(min=1e-30)
         filled = filled + step * direction
