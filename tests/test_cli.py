@@ -25,9 +25,11 @@ def config(tmp_path, monkeypatch, small):
             "with this configuration the run's folder is results/runs/cues/tiny/brief-",
         ),
         (["summarise", "--out", "results/small/tables"], "run.json: is missing; run the step that writes it."),
-        (["report", "--tables", "nowhere", "--out", "r"], "nowhere"),
+        (["diagnose", "--run", "results/runs/cues/tiny"], "results/runs/cues/tiny: is not a run of this study"),
+        (["judge", "--tables", "nowhere", "--out", "c"], "nowhere"),
+        (["report", "--tables", "nowhere", "--claims", "c", "--out", "r"], "nowhere"),
         (["profile", "--dataset", "cues", "--out", "p.json"], "card.json: is missing"),
-        (["publish", "--readme", "README.md"], "results/small/report/card.json: is missing"),
+        (["publish", "--readme", "README.md"], "results/small/tables/card.json: is missing"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
