@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
+from conftest import small_study
 
 from cnntention import files, plan
 from cnntention.cli import main
@@ -99,8 +100,6 @@ def test_the_label_has_maps_of_its_own_where_the_prediction_is_wrong():
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory):
     """Runs of the small study on a relation track, with two models, explained by the command."""
-    from conftest import small_study
-
     study = small_study() | {
         "explanation": {"images": 4, "scored_images": 12, "road_images": 3, "showcase": {"cues": [5]}}
     }

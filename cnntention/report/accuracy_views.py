@@ -1,4 +1,4 @@
-"""The tables of accuracy: each model's score beside whether its attention is alive, by class and distance, and learning."""
+"""Tables of accuracy: scores beside whether the attention is alive, by class and by distance; and of learning."""
 
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ def accuracy(tables: "Tables", dataset: str) -> View:
             "n": cell["n"],
             "Accuracy, %": text.score(cell),
             "Attention": flag(tables, cell),
-            "Min–max, %": text.span(cell["min"], cell["max"]) if cell["n"] > 1 else "–",
+            "Without it, %": text.mean_sd(cell_runs(tables, cell)["accuracy_without_attention"]),
             "Top-2, %": text.percent(cell["top2"]),
             "NLL": text.number(cell["nll"], 3),
             "ECE": text.number(cell["ece"], 3),
@@ -56,7 +56,8 @@ def accuracy(tables: "Tables", dataset: str) -> View:
     return view(
         f"{dataset}: accuracy on {images} test images, mean ± sample standard deviation over n seeds. Top-2, negative "
         "log-likelihood (NLL, nats) and expected calibration error (ECE) are means over seeds. Attention: in how many "
-        f"runs any of its modules is alive, or all are off. {chosen(tables, dataset)}",
+        "runs any of its modules is alive, or all are off. Without it: the same runs, all attention modules left out, "
+        f"on {tables.study.diagnostics.images:,} test images or all. {chosen(tables, dataset)}",
         rows,
     )
 

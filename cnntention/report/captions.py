@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from cnntention.report import cams, methods, plots, text
+from cnntention.report import attention_plots, cams, methods, plots, text
+from cnntention.report.figures import mapped
 
 if TYPE_CHECKING:
     from cnntention.report.figures import Figure
@@ -11,10 +12,13 @@ if TYPE_CHECKING:
 
 def of(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     """(caption, alternative text) of a figure."""
-    makers = {"accuracy": accuracy, "validation": curves, "loss": curves, "macs": cost, "time": cost}
+    makers = {"accuracy": accuracy, "distance": distance, "validation": curves, "loss": curves, "macs": cost}
+    makers |= {"time": cost, "gates": gates, "norms": norms, "attention": attention}
     caption, alt = makers.get(figure.kind, grid)(figure, tables)
     where = f"{figure.dataset}, recipe {figure.recipe}" if figure.recipe else figure.dataset
     count = f"{text.seeds(tables.of('accuracy', figure.dataset, figure.recipe)['n'])} per model"
+    if figure.topic == "alive":
+        count = f"{text.seeds(tables.of('accuracy', figure.dataset)['n'])} per model and recipe"
     if figure.topic == "looks":
         chosen = cams.read(tables, figure.dataset, figure.recipe).seeds
         count = f"one run per model, seed {text.listing([str(seed) for seed in chosen])}"
@@ -44,19 +48,72 @@ def accuracy(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     return caption, f"Dot plot of test accuracy on {figure.dataset}: {means(figure, tables)}."
 
 
+def distance(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    named = plots.levels(tables.study, figure.dataset, tables.classes_of(figure.dataset))
+    lines = text.listing([f"{name} ({text.number(level, 0)} %)" for name, level in named.items()])
+    return (
+        f"Marks are means over seeds, dots runs, set slightly apart. Dashed lines: {lines}.",
+        f"Test accuracy on {figure.dataset} where cue and match are near, at mid distance and far: "
+        f"{means(figure, tables)} over all distances.",
+    )
+
+
+def gates(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    cells = attention_plots.panels(tables, figure.dataset, "gate")
+    ends = []
+    for (model, recipe), own in cells.items():
+        last = own.sort_values("epoch").groupby("seed").last().drop(columns="epoch").abs()
+        ends.append(f"{model} by {recipe} {text.number(last.to_numpy().mean(), 3)}")
+    wide = " The axis is linear up to ±1 and logarithmic beyond." if attention_plots.open_wide(cells) else ""
+    return (
+        f"A line is one module of one run: the learned factor on what it adds; at 0 it is off.{wide}",
+        f"Gates over the epochs on {figure.dataset}; mean size at the end: {'; '.join(ends)}.",
+    )
+
+
+def norms(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    cells = attention_plots.panels(tables, figure.dataset, "query")
+    ends = []
+    for (model, recipe), own in cells.items():
+        last = own.sort_values("epoch").groupby("seed").last().drop(columns="epoch")
+        ends.append(f"{model} by {recipe} {last.to_numpy().mean():.2g}")
+    return (
+        "A line is one layer of one module of one run: the L2 norm of its weights. Where query, key and value fall "
+        "towards 0 together, weight decay has turned the module off; what is below "
+        f"{attention_plots.LEAST_NORM:g} is drawn there.",
+        f"Norms of the attention’s weights on {figure.dataset}; the queries’ mean at the end: {'; '.join(ends)}.",
+    )
+
+
+def attention(figure: "Figure", tables: "Tables") -> tuple[str, str]:
+    found = cams.read(tables, figure.dataset, figure.recipe)
+    columns = attention_plots.modules_shown(figure, tables, found)
+    places = text.listing(list(dict.fromkeys(place for _, _, place in attention_plots.rows_shown(columns))))
+    models = text.listing(mapped(tables.study, figure.dataset)[1])
+    strongest = " (strongest: the peak of the Grad-CAM map)" if "strongest" in places else ""
+    return (
+        f"What one place, the ring, looks at: {places}{strongest}. Mean over heads; each map is scaled to its own "
+        "largest weight, written above it as a multiple of what uniform attention gives.",
+        f"Grid of attention maps on {figure.dataset}, by query place ({places}), of {models}.",
+    )
+
+
 def curves(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     cells = tables.of("accuracy", figure.dataset, figure.recipe)
     rows = tables.of("curves", figure.dataset, figure.recipe)
     last = rows[rows["epoch"] == rows["epoch"].max()].groupby("model", sort=False)
     marks = "Thin lines are seeds, thick ones their mean." if cells["n"].max() > 1 else "A line is a run."
     if figure.kind == "validation":
-        images = tables.of("datasets", figure.dataset)["val"].iloc[0]
+        split, images = plots.monitored(figure, tables)
+        unseen = "validation images that no training saw"
+        whose = unseen if split == "validation" else "test images, which this recipe watches"
         ends = "; ".join(f"{m} {text.percent(v)} %" for m, v in last["val_accuracy"].mean().items())
         far = plots.falls_far(rows["val_accuracy"], images)
         scaled = " The axis is logarithmic in the error, so that late differences show." if far else ""
         return (
-            f"On {images:,} validation images that no training saw. {marks}{scaled}",
-            f"Validation accuracy over {rows['epoch'].max()} epochs on {figure.dataset}; mean at the end: {ends}.",
+            f"On {images:,} {whose}. {marks}{scaled}",
+            f"{split.capitalize()} accuracy over {rows['epoch'].max()} epochs on {figure.dataset}; "
+            f"mean at the end: {ends}.",
         )
     ends = "; ".join(f"{m} {text.number(v, 3)}" for m, v in last["train_loss"].mean().items())
     return (

@@ -27,8 +27,7 @@ def outcome(row: pd.Series, alpha: float) -> str:
         return f"equivalent within ±{METRIC.named(row['margin'], signed=False)}"
     if pd.notna(row["note"]):
         return row["note"]
-    seen = METRIC.named(row["mde"], signed=False)
-    return "no difference seen" + (f", {seen} could have been" if pd.notna(row["mde"]) else "")
+    return "no difference seen" + (f", MDE {METRIC.named(row['mde'], signed=False)}" if pd.notna(row["mde"]) else "")
 
 
 def of(tables: "Tables", experiment: str) -> pd.DataFrame:
@@ -90,7 +89,7 @@ def summary(tables: "Tables") -> str:
     rest = len(found) - higher - lower
     return (
         f"Against its baseline, test accuracy is higher in {higher} and lower in {lower} of {total} (Holm p below "
-        f"{alpha:g}), {spread} points; {rest} {'shows' if rest == 1 else 'show'} no difference that these seeds can see."
+        f"{alpha:g}), {spread} points; in {rest} these seeds see no difference."
     )
 
 
@@ -111,7 +110,7 @@ def experiment(tables: "Tables", name: str) -> View:
 
 
 def statistics(row: pd.Series | None, is_baseline: bool) -> dict[str, str]:
-    names = ("Difference, points", "95 % interval", "p (Holm)", "P(higher)", "Could have seen", "Equivalent")
+    names = ("Difference, points", "95 % interval", "p (Holm)", "P(higher)", "MDE, points", "Equivalent")
     if row is None:
         return dict.fromkeys(names, "–") | ({names[0]: "baseline"} if is_baseline else {})
     better = text.number(row["superiority"])
@@ -131,8 +130,8 @@ def caption(tables: "Tables", name: str, baseline: str | None) -> str:
     return (
         f"Experiment {name}: mean test accuracy minus that of {baseline}, same dataset and recipe, percentage points. "
         f"Interval and p: Welch’s t over seeds, p adjusted by Holm over the {text.plural(int(counts.max()), 'test')} "
-        "of this table. P(higher): chance that a run of the model beats one of the baseline. Could have seen: the "
-        f"smallest true difference found {100 * settings.power:g} % of the time. Equivalent: two one-sided tests "
-        f"within ±{METRIC.named(settings.margin, signed=False)}. With fewer than {settings.min_seeds} seeds a model "
-        "nothing is tested."
+        "of this table. P(higher): chance that a run of the model beats one of the baseline. MDE: minimum detectable "
+        f"effect, the smallest true difference found {100 * settings.power:g} % of the time. Equivalent: two one-sided "
+        f"tests within ±{METRIC.named(settings.margin, signed=False)}. With fewer than {settings.min_seeds} seeds a "
+        "model nothing is tested."
     )

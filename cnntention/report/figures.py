@@ -5,11 +5,11 @@ carry no date and draw text as paths, so the same tables give the same bytes.
 """
 
 from dataclasses import dataclass
-from itertools import cycle
 from typing import TYPE_CHECKING
 
 from cnntention import files
 from cnntention.config import Study
+from cnntention.config.models import AttentionOptions, DotProductOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,25 +18,89 @@ if TYPE_CHECKING:
 
 QUESTIONS = {
     "accuracy": "How accurate?",
+    "alive": "Is the attention alive?",
     "learning": "How do they learn?",
     "cost": "At what cost?",
     "looks": "Where does it look?",
 }
-# topic: (kind, title, format, whether each recipe has its own)
+
+
+def recipes_on(study: Study, dataset: str) -> list[str]:
+    return list(dict.fromkeys(run.recipe for run in study.runs() if run.dataset == dataset))
+
+
+def once(study: Study, dataset: str) -> list[str]:
+    """One figure for all recipes."""
+    return [""]
+
+
+def first(study: Study, dataset: str) -> list[str]:
+    return recipes_on(study, dataset)[:1]
+
+
+def related(study: Study, dataset: str) -> list[str]:
+    """Once, on a CueMatch track whose label relates two places that are near, at mid distance or far apart."""
+    source = study.datasets[dataset].source
+    return [""] if source.format == "cuematch" and source.track != "local" and len(source.test_distances) > 1 else []
+
+
+def gated(study: Study, dataset: str) -> list[str]:
+    """Once, where a model has a gate to learn."""
+    own = [o for o in options_on(study, dataset) if isinstance(o, AttentionOptions)]
+    return [""] if any(o.residual == "gated" and o.gate_learned for o in own) else []
+
+
+def queried(study: Study, dataset: str) -> list[str]:
+    """Once, where a model has queries and keys."""
+    own = [o for o in options_on(study, dataset) if isinstance(o, DotProductOptions)]
+    return [""] if any(o.query_key != "zero" for o in own) else []
+
+
+def mapped(study: Study, dataset: str) -> tuple[str, list[str]] | None:
+    """(recipe, models) of the first experiment whose models attend from place to place on a dataset: maps to show."""
+    for experiment in study.study.experiments:
+        cells = [(r, m) for d, m, r in study.cells(experiment) if d == dataset and looks_up(study, m)]
+        if cells:
+            return cells[0][0], [model for recipe, model in cells if recipe == cells[0][0]]
+    return None
+
+
+def options_of(study: Study, model: str) -> list:
+    return [options for slot in study.models[model].modules.values() for options in slot]
+
+
+def options_on(study: Study, dataset: str) -> list:
+    """Of every attention module of the models that run on a dataset."""
+    return [options for model in study.models_on(dataset) for options in options_of(study, model)]
+
+
+def looks_up(study: Study, model: str) -> bool:
+    return any(isinstance(options, DotProductOptions) for options in options_of(study, model))
+
+
+# topic: (kind, title, format, the recipes that have one of their own; "" is one for all)
 KINDS = {
-    "accuracy": [("accuracy", "Test accuracy of every seed", "svg", False)],
+    "accuracy": [
+        ("accuracy", "Test accuracy of every seed", "svg", once),
+        ("distance", "Test accuracy by distance", "svg", related),
+    ],
+    "alive": [
+        ("gates", "Gates by epoch", "svg", gated),
+        ("norms", "Norms of query, key and value by epoch", "svg", queried),
+    ],
     "learning": [
-        ("validation", "Validation accuracy by epoch", "svg", True),
-        ("loss", "Training loss by epoch", "svg", True),
+        ("validation", "Validation accuracy by epoch", "svg", recipes_on),
+        ("loss", "Training loss by epoch", "svg", recipes_on),
     ],
     "cost": [
-        ("macs", "Accuracy against MACs", "svg", False),
-        ("time", "Accuracy against training time", "svg", False),
+        ("macs", "Accuracy against MACs", "svg", once),
+        ("time", "Accuracy against training time", "svg", once),
     ],
     "looks": [
-        ("cam-predicted", "Grad-CAM, predicted class", "png", True),
-        ("cam-label", "Grad-CAM, true class", "png", True),
-        ("cam-stages", "Grad-CAM, stage by stage", "png", True),
+        ("cam-predicted", "Grad-CAM, predicted class", "png", recipes_on),
+        ("cam-label", "Grad-CAM, true class", "png", first),
+        ("cam-stages", "Grad-CAM, stage by stage", "png", first),
+        ("attention", "Attention maps", "png", lambda study, dataset: [m[0]] if (m := mapped(study, dataset)) else []),
     ],
 }
 # Okabe and Ito's colours, told apart by colour-blind readers too; the first model, the baseline, is black.
@@ -88,23 +152,24 @@ class Figure:
 
 def figure_files(study: Study) -> list[Figure]:
     """All figures of a study's report, in the page's order."""
-    runs = study.runs()
-    found = []
-    for topic, kinds in KINDS.items():
-        for dataset in dict.fromkeys(run.dataset for run in runs):
-            recipes = dict.fromkeys(run.recipe for run in runs if run.dataset == dataset)
-            for recipe in ["", *recipes]:
-                found += [Figure(topic, *kind[:3], dataset, recipe) for kind in kinds if kind[3] == bool(recipe)]
-    return found
+    datasets = dict.fromkeys(run.dataset for run in study.runs())
+    return [
+        Figure(topic, kind, title, form, dataset, recipe)
+        for topic, kinds in KINDS.items()
+        for dataset in datasets
+        for kind, title, form, recipes in kinds
+        for recipe in recipes(study, dataset)
+    ]
 
 
 def draw(figure: Figure, tables: "Tables", path: "Path") -> int:
     """Draw one figure into a file; returns its width at its natural size, CSS px."""
     from matplotlib import style
 
-    from cnntention.report import cams, plots
+    from cnntention.report import attention_plots, cams, plots
 
-    drawer = cams.grid if figure.topic == "looks" else getattr(plots, figure.kind)
+    modules = {"gates": attention_plots, "norms": attention_plots, "attention": attention_plots}
+    drawer = cams.grid if figure.kind.startswith("cam-") else getattr(modules.get(figure.kind, plots), figure.kind)
     with style.context(["default", STYLE]), files.atomic(path) as temporary:
         sheet = drawer(figure, tables)
         undated = {"Date": None} if figure.format == "svg" else {"Software": None}
@@ -113,6 +178,6 @@ def draw(figure: Figure, tables: "Tables", path: "Path") -> int:
 
 
 def looks(study: Study) -> dict[str, tuple[str, str]]:
-    """Each model's colour and marker, the same in all figures."""
-    models = dict.fromkeys(run.model for run in study.runs())
-    return dict(zip(models, cycle(zip(PALETTE, MARKERS, strict=True)), strict=False))
+    """Each model's colour and marker, the same in all figures; after the last colour they pair anew."""
+    models, n = dict.fromkeys(run.model for run in study.runs()), len(PALETTE)
+    return {model: (PALETTE[i % n], MARKERS[(i + i // n) % n]) for i, model in enumerate(models)}

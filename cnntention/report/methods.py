@@ -71,11 +71,11 @@ def statistics(value: Statistics) -> str:
     return (
         f"Models are compared by Welch’s t over seeds, two-sided, from {value.min_seeds} seeds a model on; with a "
         "number by Student’s t. Holm adjusts the p-values of a family: the claims of one experiment, or the models "
-        f"beside its baseline; significant is below {value.alpha:g}. Accuracies count as equivalent where two one-sided "
-        f"tests hold the difference within ±{margin}. The smallest effect that could have been seen is that found "
-        f"{100 * value.power:g} % of the time at the first step of Holm’s. Intervals are of 95 %: Welch’s, the BCa "
-        f"bootstrap’s of {value.resamples:,} resamples, and a bootstrap of seeds and test images together. A claim is "
-        "void where a precondition fails: attention that is off, other recipes, a test split that decided when to "
+        f"beside its baseline; significant is below {value.alpha:g}. Accuracies count as equivalent where two "
+        f"one-sided tests hold the difference within ±{margin}. The minimum detectable effect is that "
+        f"found {100 * value.power:g} % of the time at the first step of Holm’s. Intervals are of 95 %: Welch’s, the "
+        f"BCa bootstrap’s of {value.resamples:,} resamples, and a bootstrap of seeds and test images together. A claim "
+        "is void where a precondition fails: attention that is off, other recipes, a test split that decided when to "
         "stop, or maps that do not depend on the network’s parameters. Of several comparisons that a claim makes the "
         "worst decides."
     )

@@ -1,4 +1,4 @@
-"""The report: a study's tables folder becomes one page, a text for forges, and figures. Reads nothing else."""
+"""The report: a study's tables and verdicts become one page, a text for forges, and figures."""
 
 import base64
 from dataclasses import dataclass
@@ -6,84 +6,24 @@ from functools import cached_property
 from pathlib import Path
 
 import jinja2
-import pandas as pd
 
 from cnntention import __version__, files, plan, provenance
-from cnntention.config import Study, parse_study
+from cnntention.config import Study
 from cnntention.errors import UserError
-from cnntention.report import captions, figures, methods, text, views
-
-NEEDED = {
-    "runs": "dataset model recipe seed test_accuracy test_accuracy_low test_accuracy_high test_images hardware "
-    "threads torch commit",
-    "accuracy": "dataset model recipe n mean sd min max top2 nll ece",
-    "experiments": "experiment dataset model recipe n mean sd min max difference",
-    "curves": "dataset model recipe seed epoch train_loss val_accuracy",
-    "classes": "dataset model recipe seed class test_accuracy",
-    "cost": "dataset model parameters macs macs_ratio latency_ms training_step_ms training_step_ratio "
-    "training_memory_bytes training_step_joules inference_image_joules energy batch_size hardware",
-    "pareto": "dataset recipe model low high front_macs front_time",
-    "published": "dataset model test_error epochs note our_recipe our_epochs our_error our_sd n",
-    "datasets": "dataset image classes train val test key source source_sha256 licence",
-}
-NAMES = ("dataset", "model", "recipe", "experiment", "class", "key", "seeds", "commit", "note", "our_recipe")
-NAMES += ("source", "source_sha256", "licence", "image", "hardware", "energy", "torch", "folder")
-
-
-@dataclass(frozen=True)
-class Tables:
-    """A study's tables folder, read and checked."""
-
-    study: Study
-    card: dict
-    frames: dict[str, pd.DataFrame]
-    tensors: dict
-
-    @property
-    def in_turn(self) -> str:
-        """How the models' times were taken, the end of a sentence."""
-        return (
-            f"all models in turn in one process, {self.study.profiling.rounds} rounds; other work on the machine, if "
-            "it is shared, is in the times, less so in their ratios."
-        )
-
-    @property
-    def datasets(self) -> list[str]:
-        return list(self.frames["runs"]["dataset"].unique())
-
-    def of(self, name: str, dataset: str, recipe: str = "") -> pd.DataFrame:
-        """The rows of a table that are about a dataset, and if given a recipe."""
-        frame = self.frames[name]
-        chosen = frame["dataset"] == dataset
-        if recipe:
-            chosen &= frame["recipe"] == recipe
-        return frame[chosen].reset_index(drop=True)
-
-    def class_names(self, dataset: str) -> list[str]:
-        return list(self.of("classes", dataset)["class"].unique())
-
-    def classes_of(self, dataset: str) -> int:
-        return int(self.of("datasets", dataset)["classes"].iloc[0])
-
-
-def read_tables(folder: Path) -> Tables:
-    """Everything in the folder; a UserError names the file that is missing, broken or not what card.json says."""
-    card = files.read_json(folder / "card.json")
-    frames = {name: read_frame(folder / f"{name}.csv", NEEDED[name].split()) for name in NEEDED}
-    tensors = files.read_tensors(folder / "explanations.safetensors")
-    study = parse_study(files.read_json(folder / "study.json"))
-    for name, hashed in card["sha256"].items():
-        if files.sha256(folder / name) != hashed:
-            raise UserError(f"{folder / name}: is not the file that card.json describes; run the step summarise again.")
-    return Tables(study, card, frames, tensors)
-
-
-def read_frame(path: Path, columns: list[str]) -> pd.DataFrame:
-    frame = files.read_csv(path, NAMES)
-    missing = [name for name in columns if name not in frame]
-    if missing:
-        raise UserError(f"{path}: has no column {', '.join(missing)}; run the step summarise again.")
-    return frame
+from cnntention.report import (
+    accuracy_views,
+    attention_views,
+    captions,
+    compared,
+    figures,
+    map_views,
+    methods,
+    sources,
+    text,
+    verdicts,
+    views,
+)
+from cnntention.report.sources import Tables
 
 
 @dataclass(frozen=True)
@@ -103,9 +43,9 @@ class Shown:
         return f"data:{kind};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
 
 
-def write_report(study: Study, tables: Path, out: Path) -> None:
+def write_report(study: Study, tables: Path, claims: Path, out: Path) -> None:
     """Write figures/, index.html and report.md, then card.json, which carries their key."""
-    found = read_tables(tables)
+    found = sources.read(tables, claims)
     if found.study.study.name != study.study.name:
         raise UserError(
             f"{tables}: holds the tables of the study {found.study.study.name!r}, the configuration describes "
@@ -120,7 +60,7 @@ def write_report(study: Study, tables: Path, out: Path) -> None:
     for name, template in names.items():
         files.write_text(out / name, environment().get_template(template).render(content))
     written = [*names, *(s.figure.path for s in shown)]
-    card = {"study": study.study.name, "key": plan.report_key(study, found.card["key"]), "made": provenance.now()}
+    card = {"study": study.study.name, "key": plan.report_key(study, found.verdicts["key"]), "made": provenance.now()}
     card |= {"tables": found.card["key"], "provenance": provenance.describe()}
     files.write_json(out / "card.json", card | {"sha256": {name: files.sha256(out / name) for name in written}})
 
@@ -141,16 +81,23 @@ def environment() -> jinja2.Environment:
 def contents(tables: Tables, shown: list[Shown]) -> dict:
     """All that the templates show."""
     study = tables.study
+    topics = {s.figure.topic for s in shown}
+    attends = len(tables.frames["attention"]) > 0
+    first = compared.primary(tables)
     return numbered_tables(tables) | {
         "study": study,
-        "questions": figures.QUESTIONS,
-        "answer": text.answer(text.comparisons(study, tables.frames["experiments"])),
+        "questions": {t: q for t, q in figures.QUESTIONS.items() if t in topics or (t == "alive" and attends)},
+        "answer": verdicts.answer(tables),
+        "primary": first,
+        "findings": compared.findings(tables, first),
         "facts": facts(tables),
         "datasets": tables.datasets,
+        "tasks": {d: methods.task(study, d, tables.classes_of(d)) for d in tables.datasets},
         "figure_of": lambda topic, dataset: [
             s for s in shown if (s.figure.topic, s.figure.dataset) == (topic, dataset)
         ],
         "colours": {model: colour for model, (colour, _) in figures.looks(study).items()},
+        "statistics": methods.statistics(study.statistics),
         "recipes": used(study, "recipe"),
         "models": used(study, "model"),
         "hashes": hashes(tables),
@@ -160,29 +107,44 @@ def contents(tables: Tables, shown: list[Shown]) -> dict:
     }
 
 
+OF_DATASET = {
+    "accuracy": accuracy_views.accuracy,
+    "distance": accuracy_views.distance,
+    "classes": accuracy_views.classes,
+    "alive": attention_views.grid,
+    "modules": attention_views.modules,
+    "learning": accuracy_views.learning,
+    "cost": views.cost,
+    "scores": map_views.scores,
+    "lookup": map_views.lookup,
+    "agreement": map_views.agreement,
+}
+"""Tables of one dataset; those of a line of TOGETHER stand side by side in the page, dataset by dataset."""
+TOGETHER = (("accuracy", "distance", "classes"), ("alive", "modules"), ("learning",), ("cost",))
+TOGETHER += (("scores", "lookup", "agreement"),)
+
+
 def numbered_tables(tables: Tables) -> dict:
     """The page's tables, by where they stand, numbered in the page's order."""
-    found = text.comparisons(tables.study, tables.frames["experiments"])
-    of_dataset = {"accuracy": views.accuracy, "classes": views.classes, "cost": views.cost}
-    by = {kind: {d: made(tables, d) for d in tables.datasets} for kind, made in of_dataset.items()}
+    claims = verdicts.told(tables)
+    by = {kind: {d: made(tables, d) for d in tables.datasets} for kind, made in OF_DATASET.items()}
     experiments = [
         {
             "name": name,
             "question": tables.study.experiments[name].question,
-            "findings": text.findings([c for c in found if c.cell["experiment"] == name]),
-            "table": views.experiment(tables, name, found),
+            "table": compared.experiment(tables, name),
         }
         for name in tables.study.study.experiments
     ]
     remarks = captions.published(tables)
     published = {dataset: (remark, views.published(tables, dataset)) for dataset, remark in remarks.items()}
     single = {"datasets": views.datasets(tables), "splits": views.splits(tables), "runs": views.runs(tables)}
-    ordered = [by[kind][d] for d in tables.datasets for kind in ("accuracy", "classes")]  # side by side in the page
-    ordered += [*by["cost"].values(), *(e["table"] for e in experiments)]
-    ordered += [*(table for _, table in published.values()), *single.values()]
-    for number, each in enumerate(ordered, start=1):
+    ordered = [claim.numbers for claim in claims]
+    ordered += [by[kind][d] for kinds in TOGETHER for d in tables.datasets for kind in kinds]
+    ordered += [*(e["table"] for e in experiments), *(table for _, table in published.values()), *single.values()]
+    for number, each in enumerate((table for table in ordered if table), start=1):
         each.number = number
-    return {"by": by, "experiments": experiments, "published": published, "single": single}
+    return {"claims": claims, "by": by, "experiments": experiments, "published": published, "single": single}
 
 
 def used(study: Study, what: str) -> dict[str, str]:

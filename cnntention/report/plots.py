@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
 from cnntention.config import Study
+from cnntention.data.cuematch import BINS
 from cnntention.report import text
 from cnntention.report.figures import MARKERS, looks
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from cnntention.report.figures import Figure
     from cnntention.report.sources import Tables
 
+LINES = ("solid", (0, (4, 2)), (0, (1.2, 1.5)), (0, (4, 1.5, 1.2, 1.5)))
 # round a model on the Pareto front, or possibly on it
 RINGS = {"yes": "solid", "possibly": (0, (2, 2))}
 # validation accuracies to mark on an axis, the roundest first
@@ -57,6 +59,30 @@ def accuracy(figure: "Figure", tables: "Tables"):
     return sheet
 
 
+def distance(figure: "Figure", tables: "Tables"):
+    """CueMatch: a line a model and recipe, its mean at each distance; dots are runs."""
+    runs, colours = tables.of("runs", figure.dataset), looks(tables.study)
+    bins = [name for name in BINS if runs[f"accuracy_{name}"].notna().any()]
+    cells = list(runs.groupby(["recipe", "model"], sort=False))
+    recipes = list(runs["recipe"].unique())
+    sheet, axes = canvas(4.7, 3.6)
+    for place, ((recipe, model), own) in enumerate(cells):
+        values = 100 * own[[f"accuracy_{name}" for name in bins]].to_numpy()
+        at = np.arange(len(bins)) + 0.06 * (place - (len(cells) - 1) / 2)
+        colour, marker = colours[model]
+        name = model + (f", {recipe}" if len(recipes) > 1 else "")
+        line = LINES[recipes.index(recipe) % len(LINES)]
+        axes.scatter(np.tile(at, (len(values), 1)), values, s=8, color=colour, alpha=0.45, linewidth=0)
+        axes.plot(at, values.mean(axis=0), color=colour, marker=marker, markersize=5.5, linestyle=line, label=name)
+    axes.set_xticks(range(len(bins)), [f"{name}, {BINS[name][0]}–{BINS[name][1]} px" for name in bins])
+    axes.set(xlabel="Distance of cue and match", ylabel="Test accuracy, %")
+    axes.set_ylim(widen(axes.get_ylim(), runs))
+    for level in levels(tables.study, figure.dataset, tables.classes_of(figure.dataset)).values():
+        axes.axhline(level, color="#6b6b6b", linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+    legend(sheet, axes)
+    return sheet
+
+
 def widen(limits: tuple[float, float], runs: pd.DataFrame) -> tuple[float, float]:
     """An axis of accuracies, %, no narrower than a run's binomial interval, so that noise does not fill it."""
     least = 100 * (runs["test_accuracy_high"] - runs["test_accuracy_low"]).mean()
@@ -96,15 +122,21 @@ def curves(figure: "Figure", tables: "Tables", column: str, label: str):
     rows = tables.of("curves", figure.dataset, figure.recipe)
     rows = rows.assign(shown=rows[column].where(np.isfinite(rows[column])))
     sheet, axes = canvas(4.7, 3.6)
+    used: list[str] = []  # colours; a second model of a colour is dashed
     for name, (colour, _) in looks(tables.study).items():
         own = rows[rows["model"] == name]
         if own.empty:
             continue
+        line = LINES[used.count(colour) % len(LINES)]
+        used.append(colour)
         if own["seed"].nunique() > 1:
             for _, seed in own.groupby("seed"):
-                axes.plot(seed["epoch"], seed["shown"], color=colour, linewidth=0.6, alpha=0.35)
+                axes.plot(seed["epoch"], seed["shown"], color=colour, linestyle=line, linewidth=0.6, alpha=0.35)
         mean = own.groupby("epoch")["shown"].mean()
-        axes.plot(mean.index, mean, color=colour, linewidth=1.9, label=name, marker="o" if len(mean) == 1 else None)
+        alone = "o" if len(mean) == 1 else None
+        axes.plot(mean.index, mean, color=colour, linestyle=line, linewidth=1.9, label=name, marker=alone)
+    if rows["shown"].isna().all():
+        axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", color="#555555")
     axes.set(xlabel="Epoch", ylabel=label)
     axes.xaxis.get_major_locator().set_params(integer=True)
     legend(sheet, axes)
@@ -113,8 +145,8 @@ def curves(figure: "Figure", tables: "Tables", column: str, label: str):
 
 def validation(figure: "Figure", tables: "Tables"):
     """Accuracy; if the error falls far, on an axis that is logarithmic in the error, where late differences show."""
-    sheet, axes, values = curves(figure, tables, "val_accuracy", "Validation accuracy, %")
-    images = tables.of("datasets", figure.dataset)["val"].iloc[0]
+    split, images = monitored(figure, tables)
+    sheet, axes, values = curves(figure, tables, "val_accuracy", f"{split.capitalize()} accuracy, %")
     floor = 0.5 / images
     errors = np.clip(1 - values.dropna(), floor, 1)
     if falls_far(values, images):
@@ -124,6 +156,13 @@ def validation(figure: "Figure", tables: "Tables"):
         axes.set_yticks(ticks(*axes.get_ylim()))
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
     return sheet
+
+
+def monitored(figure: "Figure", tables: "Tables") -> tuple[str, int]:
+    """What a recipe's accuracy by epoch is measured on, and how many images that has."""
+    counts = tables.of("datasets", figure.dataset).iloc[0]
+    split = tables.study.recipes[figure.recipe].monitor
+    return ("validation" if split == "val" else split), int(counts[split])
 
 
 def falls_far(values: pd.Series, images: int) -> bool:

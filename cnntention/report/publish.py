@@ -1,7 +1,7 @@
-"""Put a study's small results under version control, and the README's table in step with them.
+"""Put a study's small results under version control, and the README's results in step with them.
 
-Copies `results/<study>/{report,tables}` to `results/published/<study>/` and rewrites the part of README.md between the
-markers from what is published there, so that no number in it is typed by hand.
+Copies `results/<study>/{report,tables,claims}` to `results/published/<study>/`, but for arrays, and rewrites the part
+of README.md between the markers from what is published there, so that no number in it is typed by hand.
 """
 
 import shutil
@@ -11,59 +11,100 @@ import pandas as pd
 
 from cnntention import files
 from cnntention.errors import UserError
+from cnntention.report import compared, sources, text, verdicts
+from cnntention.report.accuracy_views import flag, marks
+from cnntention.report.sources import Tables
 
 START, END = "<!-- results: written by `snakemake publish` -->", "<!-- /results -->"
+PARTS = {"tables": "card.json", "claims": "claims.json", "report": "card.json"}
+"""What is published, and the file of it that is written last: without it the part is not finished."""
+ARRAYS = "*.safetensors"  # maps and single predictions: too large to keep in every clone, and remade by `summarise`
 
 
 def publish(study: str, results: Path, readme: Path) -> None:
     """Publish `results/<study>` and refresh the README; raises UserError where the markers are missing."""
     target = results / "published" / study
-    for part in ("report", "tables"):
-        files.read_json(results / study / part / "card.json")  # written last: without it the part is not finished
-        shutil.copytree(results / study / part, target / part, dirs_exist_ok=True)
+    for part, last in PARTS.items():
+        files.read_json(results / study / part / last)
+    for part in PARTS:
+        ignored = shutil.ignore_patterns(ARRAYS)
+        shutil.copytree(results / study / part, target / part, dirs_exist_ok=True, ignore=ignored)
+        for old in (target / part).glob(ARRAYS):
+            old.unlink()
     write_readme(results / "published", readme)
 
 
 def write_readme(published: Path, readme: Path) -> None:
     """Replace what stands between the markers by a section a published study."""
-    text = readme.read_text(encoding="utf-8")
-    if START not in text or END not in text:
+    source = readme.read_text(encoding="utf-8")
+    if START not in source or END not in source:
         raise UserError(f"{readme}: has no lines {START!r} and {END!r}; put them where the results belong.")
-    before, rest = text.split(START, 1)
+    before, rest = source.split(START, 1)
     after = rest.split(END, 1)[1]
     sections = [section(card.parents[1], readme.parent) for card in sorted(published.glob("*/tables/card.json"))]
     files.write_text(readme, f"{before}{START}\n\n{''.join(sections)}{END}{after}")
 
 
 def section(folder: Path, root: Path) -> str:
-    """One study: its question, its cells (mean, sd, n, difference), and where the numbers come from."""
-    study = files.read_json(folder / "tables/study.json")
-    names = dict.fromkeys(("dataset", "model", "commit", "hardware", "source", "source_sha256"), str)
-    cells = pd.read_csv(folder / "tables/experiments.csv", dtype=names)
-    data = pd.read_csv(folder / "tables/datasets.csv", dtype=names).set_index("dataset")
+    """One study: its question, the answer, claims and cells, one figure, and where the numbers come from."""
+    tables = sources.read_some(folder / "tables", folder / "claims", ("runs", "accuracy", "experiments", "datasets"))
+    cells = tables.frames["experiments"]
     link = folder.relative_to(root) / "report/report.md"
-    lines = [f"**{study['study']['question']}** ([report]({link}))\n"]
+    lines = [f"**{tables.study.study.question}** ([report]({link}))\n", *(f"{s}\n" for s in answer(tables))]
+    lines += claims_table(tables)
     for name, rows in cells.groupby("experiment", sort=False):
-        lines.append(f"_{study['experiments'][name]['question']}_\n")
-        lines.append("| dataset | model | n | test accuracy, % | difference, points |\n| --- | --- | --: | --: | --: |")
-        lines += [row_of(row) for row in rows.itertuples()]
-        lines.append("")
+        lines.append(f"_{tables.study.experiments[name].question}_\n")
+        lines += accuracy_table(tables, rows)
     figure = folder / f"report/figures/{cells['dataset'].iloc[0]}.accuracy.svg"
     if figure.exists():
         lines.append(f"![Test accuracy of every seed]({figure.relative_to(root)})\n")
-    hardware, commits = ("; ".join(dict.fromkeys(cells[column])) for column in ("hardware", "commit"))
+    return "\n".join([*lines, f"<sub>{provenance(tables)}</sub>\n\n"])
+
+
+def answer(tables: Tables) -> list[str]:
+    """The generated answer, then what the first experiment found."""
+    found = [
+        f"{group['where']}: " + "; ".join(in_words(each) for each in group["lines"]) + f" ({group['against']})."
+        for group in compared.findings(tables, compared.primary(tables))
+    ]
+    return [" ".join(verdicts.answer(tables)), *found]
+
+
+def in_words(line: dict[str, str]) -> str:
+    return ", ".join(filter(None, (f"{line['model']} {line['difference']}", line["interval"], line["outcome"])))
+
+
+def claims_table(tables: Tables) -> list[str]:
+    """The claims that were tested; nothing where none was."""
+    told = [claim for claim in verdicts.told(tables) if claim.verdict != "not run"]
+    if not told:
+        return []
+    rows = [f"| {c.name}: {escaped(c.sentence)} | {c.mark} {c.verdict} | {escaped(c.effect)} |" for c in told]
+    return ["| claim | verdict | effect [95 % interval] |\n| --- | --- | --- |", *rows, ""]
+
+
+def accuracy_table(tables: Tables, cells: pd.DataFrame) -> list[str]:
+    head = "| dataset | model | recipe | n | test accuracy, % | attention | difference, points | note |"
+    lines = [head, "| --- | --- | --- | --: | --: | --- | --: | --- |"]
+    for _, cell in cells.iterrows():
+        difference = "" if pd.isna(cell["difference"]) or cell["difference"] == 0 else text.points(cell["difference"])
+        parts = (*cell[["dataset", "model", "recipe", "n"]], text.score(cell), flag(tables, cell), difference)
+        lines.append(f"| {' | '.join(map(str, parts))} | {'; '.join(marks(tables, cell))} |")
+    return [*lines, ""]
+
+
+def provenance(tables: Tables) -> str:
+    cells, data = tables.frames["experiments"], tables.frames["datasets"].set_index("dataset")
+    hardware, commits = ("; ".join(text.distinct(cells[column])) for column in ("hardware", "commit"))
     used = "; ".join(f"{name}: {source_of(data.loc[name])}" for name in dict.fromkeys(cells["dataset"]))
-    lines.append(
-        f"<sub>Mean ± sample sd over n seeds; no test is made. {hardware}. Commit {commits}. Data: {used}.</sub>\n\n"
+    return (
+        "Mean ± sample sd over n seeds. Attention: in how many runs it is alive, or off. Tests: Welch’s t, Holm, from "
+        f"{tables.study.statistics.min_seeds} seeds a model on. {hardware}. Commit {commits}. Data: {used}."
     )
-    return "\n".join(lines)
 
 
-def row_of(row) -> str:
-    """A cell as a line of the table."""
-    spread = f" ± {100 * row.sd:.2f}" if row.n > 1 else " (one seed)"
-    difference = "" if pd.isna(row.difference) or row.difference == 0 else f"{100 * row.difference:+.2f}"
-    return f"| {row.dataset} | {row.model} | {row.n} | {100 * row.mean:.2f}{spread} | {difference} |"
+def escaped(words: str) -> str:
+    return words.replace("|", "\\|")
 
 
 def source_of(row: pd.Series) -> str:

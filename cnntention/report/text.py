@@ -45,7 +45,8 @@ def spread(values: pd.Series, digits: int = 2) -> str:
     if known.empty:
         return "–"
     low, high = number(known.min(), digits), number(known.max(), digits)
-    return number(known.mean(), digits) + (f" ({low}–{high})" if low != high else "")
+    between = " to " if low.startswith("−") else "–"
+    return number(known.mean(), digits) + (f" ({low}{between}{high})" if low != high else "")
 
 
 def size(count: float) -> str:
@@ -122,8 +123,8 @@ class Unit:
 
     def named(self, value: float | None, signed: bool = True) -> str:
         """A difference with its unit, or its size alone."""
-        shown = self.difference(value) if signed else number(np.nan if value is None else self.factor * value, self.digits)
-        return f"{shown} {self.name}".rstrip()
+        size = np.nan if value is None else self.factor * value
+        return f"{self.difference(value) if signed else number(size, self.digits)} {self.name}".rstrip()
 
 
 SHARES = ("top2", "ece", "learning_area")
@@ -139,7 +140,7 @@ def unit(metric: str) -> Unit:
         return Unit(2**-20, 2, "MiB", " MiB")
     known = {"macs": Unit(1e-6, 2, "million MACs", " million MACs"), "epochs_to_reach": Unit(1, 1, "epochs", " epochs")}
     known |= {"parameters": Unit(1, 0, "parameters", " parameters")}
-    return known.get(metric, Unit())
+    return known.get(metric, Unit(name=metric.replace("_", " ")))
 
 
 def p_value(p: float | None) -> str:

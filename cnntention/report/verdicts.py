@@ -39,7 +39,11 @@ class Told:
         """What we find, in one line of plain text."""
         if not self.lines:
             return self.reason
-        return "; ".join(" ".join(filter(None, (f"{a['against']}:", a["effect"], a["reason"]))) for a in self.lines)
+        return "; ".join(f"{each['against']}: {plainly(each['effect'], each['reason'])}" for each in self.lines)
+
+
+def plainly(effect: str, reason: str) -> str:
+    return f"{effect} ({reason})" if effect and reason else effect or reason
 
 
 def told(tables: "Tables") -> list[Told]:
@@ -85,7 +89,7 @@ def alive(tables: "Tables") -> str:
     found = text.truths(tables.frames["runs"]["attention_alive"])
     if found.empty:
         return ""
-    return f"Attention is alive in {found.sum()} of the {text.plural(len(found), 'run')} that have it."
+    return f"Attention is alive in {found.sum()} of {text.plural(len(found), 'run')} with any."
 
 
 # --- one comparison -----------------------------------------------------------------------------------------------
@@ -102,7 +106,7 @@ def line(tables: "Tables", name: str, claim: dict, found: dict) -> dict[str, str
 def against(tables: "Tables", name: str, claim: dict, found: dict) -> str:
     """What it is compared with, and on which dataset if there are several."""
     a, b, every = found["a"], found["b"], claim["comparisons"]
-    many = len({(c["a"]["dataset"]) for c in every}) > 1 or "control" in found
+    many = len({c["a"]["dataset"] for c in every}) > 1 or "control" in found
     where = f", {a['dataset']}" if many else ""
     if b is None:
         value = tables.study.claims[name].value
@@ -137,7 +141,7 @@ def why(metric: str, found: dict) -> str:
     """What is to be known of the effect; beside every absent difference the smallest that could have been seen."""
     parts = [found["reason"]] if found["reason"] else []
     if found.get("mde") is not None and found["verdict"] in ("inconclusive", "refuted") and not significant(found):
-        parts.append(f"could have seen {text.unit(metric).named(found['mde'], signed=False)}")
+        parts.append(f"MDE {text.unit(metric).named(found['mde'], signed=False)}")
     return "; ".join(parts)
 
 
@@ -154,7 +158,11 @@ def numbers(tables: "Tables", name: str, claim: dict) -> View:
         {"Statistic": label} | {head: column.get(label, "–") for head, column in columns.items()} for label in labels
     ]
     kept = [row for row in rows if set(list(row.values())[1:]) != {"–"}]
-    caption = f"{name}: {claim['metric']}, every comparison, of the family {claim['family']}."
+    alpha = tables.verdicts["statistics"]["alpha"]
+    caption = (
+        f"{name}: {claim['metric']}; p adjusted within the family {claim['family']}. Within: equivalence by two "
+        f"one-sided tests, interval of {100 * (1 - 2 * alpha):g} %."
+    )
     return view(caption, kept, {"Statistic"})
 
 
@@ -181,12 +189,11 @@ def measured(unit: text.Unit, found: dict) -> dict[str, str]:
     def spread(mean: float, sd: float | None) -> str:
         return unit.value(mean) if sd is None else f"{text.number(unit.factor * mean, unit.digits)} ± {unit.value(sd)}"
 
-    level = f"{100 * (1 - 2 * 0.05):g} %"
-    equal = "–"
+    equal = {}
     if found["equivalence_p"] is not None:
-        margin = unit.named(found["margin"], signed=False)
-        span = unit.interval(found["equivalence_interval"])
-        equal = f"p {text.equals(found['equivalence_p'])} within ±{margin}; {span}"
+        label = f"Within ±{unit.named(found['margin'], signed=False)}"
+        equal = {f"{label}: p": text.p_value(found["equivalence_p"])}
+        equal |= {f"{label}: interval": unit.interval(found["equivalence_interval"])}
     better = "–"
     if found["superiority"] is not None:
         low, high = found["superiority_interval"] or (None, None)
@@ -195,20 +202,16 @@ def measured(unit: text.Unit, found: dict) -> dict[str, str]:
     if found["sign_flip_p"] is not None and pd.notna(found["seed_correlation"]):
         flips += f" (correlation of seeds {text.number(found['seed_correlation'])})"
     return {
-        "Runs": listed(str(n) for n in found["n"]),
+        "Runs": "; ".join(map(str, found["n"])),
         "Mean ± sd": "; ".join(spread(*pair) for pair in zip(found["means"], found["sds"], strict=True)),
         "Difference": unit.named(found["difference"]),
         "95 % interval (Welch)": unit.interval(found["interval"]),
         "p": text.p_value(found["p"]),
         f"p (Holm over {found['family']})": text.p_value(found["p_holm"]),
-        "Could have seen": unit.named(found["mde"], signed=False) if found["mde"] is not None else "–",
-        f"Equivalence (two one-sided tests; {level} interval)": equal,
+        "Minimum detectable effect": unit.named(found["mde"], signed=False) if found["mde"] is not None else "–",
+        **equal,
         "P(A > B)": better,
         "95 % interval (BCa bootstrap)": unit.interval(found["bca"]),
         "95 % interval (seeds and images)": unit.interval(found["two_level"]),
         "p (sign flips of seed pairs)": flips,
     }
-
-
-def listed(parts) -> str:
-    return "; ".join(parts)

@@ -10,7 +10,8 @@ from cnntention.report import methods, text
 if TYPE_CHECKING:
     from cnntention.report.sources import Tables
 
-WORDS = {"Model", "Baseline", "Recipe", "Dataset", "Class", "Note", "Our recipe", "Attention"}  # columns aligned to the left
+# columns aligned to the left
+WORDS = {"Model", "Baseline", "Recipe", "Dataset", "Class", "Note", "Our recipe", "Attention"}
 
 
 @dataclass
