@@ -37,8 +37,18 @@ rule judge:
     input:
         get_tables,
     output:
-        "results/{study}/claims/claims.json",
-        "results/{study}/claims/comparisons.csv",
+        report(
+            "results/{study}/claims/claims.json",
+            category="Which claims hold?",
+            labels={"file": "Verdicts"},
+            caption="../report/claims.rst",
+        ),
+        report(
+            "results/{study}/claims/comparisons.csv",
+            category="Which claims hold?",
+            labels={"file": "Comparisons"},
+            caption="../report/claims.rst",
+        ),
     log:
         "logs/judge/{study}.log",
     benchmark:
