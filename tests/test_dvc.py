@@ -48,7 +48,7 @@ def project(tmp_path, run):
     for experiment in demo["experiments"].values():
         experiment["baseline"] = "tiny"
         experiment["grid"] |= {"models": ["tiny", "looking"], "seeds": 1}
-    demo |= {"explanation": small["explanation"], "profiling": small["profiling"]}
+    demo |= {name: small[name] for name in ("diagnostics", "explanation", "profiling")} | {"claims": {}}
     path.write_text(yaml.safe_dump(demo, sort_keys=False))
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", "-A")

@@ -424,7 +424,7 @@ def test_one_seed_shows_no_spread(page):
 
 
 def test_the_answer_counts_the_verdicts_and_the_living(page):
-    assert "Of 5 claims: 1 supported, 1 refuted, 1 inconclusive, 1 void, 1 not run." in page.words
+    assert "Of 4 claims tested: 1 supported, 1 refuted, 1 inconclusive, 1 void; 1 more need" in page.words
     # main: 2 models x 2 recipes x 3 seeds, lone: 1; of those multi-head's 6 are alive
     assert "Attention is alive in 6 of 13 runs with any." in page.words
 

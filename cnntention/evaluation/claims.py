@@ -53,7 +53,8 @@ class Evidence:
     def quartiles(self, cell: tuple[str, str, str], metric: str) -> tuple[float, float]:
         """Of the cell's model on its dataset's images; both are the value itself if that is counted, not timed."""
         row = self.cost[(self.cost["dataset"] == cell[0]) & (self.cost["model"] == cell[1])].iloc[0]
-        spread = row.get(metric.replace("_ms", "_iqr_ms"), 0) if metric.endswith("_ms") else 0
+        column = metric.replace("_ms", "_iqr_ms") if metric.endswith("_ms") else f"{metric}_iqr"
+        spread = row.get(column, 0)
         return float(row[metric] - spread / 2), float(row[metric] + spread / 2)
 
     def right(self, cell: tuple[str, str, str]) -> np.ndarray:

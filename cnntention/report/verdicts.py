@@ -69,7 +69,9 @@ def told(tables: "Tables") -> list[Told]:
 def answer(tables: "Tables") -> list[str]:
     """The page's first sentences: the verdicts, or else the comparisons; how much attention is alive; the scale."""
     verdicts = [claim["verdict"] for claim in tables.claims.values()]
-    sentences = [counted(verdicts) if verdicts else compared.summary(tables), alive(tables)]
+    decided = {"supported", "refuted", "void"} & set(verdicts)
+    sentences = [counted(verdicts)] if decided else [compared.summary(tables), counted(verdicts)]
+    sentences.append(alive(tables))
     if tables.study.study.scale == "cpu":
         sentences.append(
             "Networks, data and training are cut to what two CPU cores manage: every finding here holds for these "
@@ -79,9 +81,13 @@ def answer(tables: "Tables") -> list[str]:
 
 
 def counted(verdicts: list[str]) -> str:
+    """How many claims ended in which verdict; nothing where none was tested."""
     counts = Counter(verdicts)
+    left = counts.pop("not run", 0)
     parts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in MARKS if counts[verdict])
-    return f"Of {text.plural(len(verdicts), 'claim')}: {parts}."
+    tested = f"Of {text.plural(counts.total(), 'claim')} tested: {parts}" if parts else ""
+    others = f"; {left} more need runs that this study does not make" if left else ""
+    return f"{tested}{others}." if tested else ""
 
 
 def alive(tables: "Tables") -> str:
