@@ -62,10 +62,11 @@ def section(folder: Path, root: Path) -> str:
 
 
 def answer(tables: Tables) -> list[str]:
-    """The generated answer, then what the first experiment found."""
+    """The generated answer, then what the first experiment found, where that was tested: the table has the rest."""
     found = [
         f"{group['where']}: " + "; ".join(in_words(each) for each in group["lines"]) + f" ({group['against']})."
         for group in compared.findings(tables, compared.primary(tables))
+        if any(each["interval"] for each in group["lines"])
     ]
     return [" ".join(verdicts.answer(tables)), *found]
 
