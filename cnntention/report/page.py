@@ -68,7 +68,7 @@ def write_report(study: Study, tables: Path, claims: Path, out: Path) -> None:
 def environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("cnntention.report"),
-        autoescape=True,
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),  # not of Markdown
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
