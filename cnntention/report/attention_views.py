@@ -20,8 +20,8 @@ def thresholds(tables: "Tables") -> str:
     alive = tables.study.diagnostics.alive
     return (
         f"off: it changes its input by less than {100 * alive.relative_change:g} % of the input’s norm; constant: the "
-        f"sd over images of each of its gates is below {alive.gate_spread:g}; uniform: the normalized entropy of every head is "
-        f"above {alive.entropy:g}, a plain average; else alive"
+        f"sd over images of each of its gates is below {alive.gate_spread:g}; uniform: the normalized entropy of every "
+        f"head is above {alive.entropy:g}, a plain average; else alive"
     )
 
 
