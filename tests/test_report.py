@@ -16,6 +16,7 @@ from cnntention.config import Study, load, parse_study
 from cnntention.errors import UserError
 from cnntention.evaluation.judge import judge_study
 from cnntention.report import attention_plots, cams, compared, figures, methods, text, verdicts
+from cnntention.report.accuracy_views import flag
 from cnntention.report.page import write_report
 from cnntention.report.pareto import pareto
 from cnntention.report.sources import Tables
@@ -479,6 +480,15 @@ def test_a_small_study_says_so(made):
 
 
 # --- is the attention alive? ---------------------------------------------------------------------------------------
+
+
+def test_modules_that_are_off_in_runs_that_are_alive_are_counted(made):
+    study, runs = made[0], pd.read_csv(made[1] / "runs.csv")
+    (cell,) = [c for _, c in pd.read_csv(made[1] / "accuracy.csv").iterrows() if c["model"] == "multi-head"][:1]
+    own = (runs[["dataset", "model", "recipe"]] == cell[["dataset", "model", "recipe"]]).all(axis=1)
+    runs.loc[own, ["attention_alive", "modules", "modules_alive"]] = [True, 3, 3]
+    runs.loc[own & (runs["seed"] == 0), "modules_alive"] = 1
+    assert flag(Tables(study, {}, {"runs": runs}, {"claims": {}}, {}), cell) == "alive 3/3, 2 of 9 modules not"
 
 
 def test_liveness_stands_beside_the_accuracy(page):

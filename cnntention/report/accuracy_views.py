@@ -19,11 +19,16 @@ def cell_runs(tables: "Tables", cell: pd.Series) -> pd.DataFrame:
 
 
 def flag(tables: "Tables", cell: pd.Series) -> str:
-    """In how many runs of a cell attention is alive, or off."""
-    alive = text.truths(cell_runs(tables, cell)["attention_alive"])
+    """In how many runs of a cell attention is alive, or off; and how many modules of runs that are alive are not."""
+    runs = cell_runs(tables, cell)
+    alive = text.truths(runs["attention_alive"])
     if alive.empty:
         return "–"
-    return f"alive {text.share(len(alive), len(alive))}" if alive.all() else f"off {(~alive).sum()}/{len(alive)}"
+    if not alive.all():
+        return f"off {(~alive).sum()}/{len(alive)}"
+    modules, idle = runs["modules"].sum(), (runs["modules"] - runs["modules_alive"]).sum()
+    some = f", {idle:.0f} of {modules:.0f} modules not" if idle else ""
+    return f"alive {text.share(len(alive), len(alive))}{some}"
 
 
 def marks(tables: "Tables", cell: pd.Series) -> list[str]:
