@@ -68,7 +68,7 @@ def snakemake(*arguments: str) -> list[str]:
     return ["snakemake", "--profile", "profiles/slurm", "--configfile", "small.yaml", *polling, *arguments]
 
 
-def run(command: list[str], folder: Path, environment: dict[str, str], timeout: float = 240) -> str:
+def run(command: list[str], folder: Path, environment: dict[str, str], timeout: float = 600) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
