@@ -125,15 +125,20 @@ def measure(finding: Finding, claim: Claim, settings: Statistics, evidence: Evid
 # --- preconditions ----------------------------------------------------------------------------------------------
 
 
+def truths(runs: pd.DataFrame, column: str) -> pd.Series:
+    """A yes-or-no column as booleans, without the runs that it does not apply to."""
+    return runs[column].dropna().astype(str).str.lower() == "true"
+
+
+def failing(case: Case, evidence: Evidence, column: str, sentence: str) -> list[str]:
+    """The sentence for each of the case's cells of which not all runs have the column true."""
+    found = [(cell[1], truths(evidence.cell(cell), column)) for cell in dict.fromkeys(case.cells)]
+    return [f"{sentence.format(model)} in {(~ok).sum()} of {len(ok)} runs" for model, ok in found if not ok.all()]
+
+
 def attention_off(case: Case, evidence: Evidence) -> list[str]:
     """Models with attention whose runs are not all alive."""
-    found = []
-    for cell in dict.fromkeys(case.cells):
-        alive = evidence.cell(cell)["attention_alive"].dropna().astype(str).str.lower()
-        dead = int((alive != "true").sum())
-        if dead:
-            found.append(f"the attention of {cell[1]} is off in {dead} of {len(alive)} runs")
-    return found
+    return failing(case, evidence, "attention_alive", "the attention of {} is off")
 
 
 def recipes_differ(case: Case, evidence: Evidence) -> list[str]:
@@ -142,18 +147,12 @@ def recipes_differ(case: Case, evidence: Evidence) -> list[str]:
 
 
 def test_was_seen(case: Case, evidence: Evidence) -> list[str]:
-    leaking = [c[1] for c in case.cells if (evidence.cell(c)["leaks"].astype(str).str.lower() == "true").any()]
+    leaking = [cell[1] for cell in case.cells if truths(evidence.cell(cell), "leaks").any()]
     return [f"the test split decided when {' and '.join(dict.fromkeys(leaking))} stopped"] if leaking else []
 
 
 def maps_are_not_sane(case: Case, evidence: Evidence) -> list[str]:
-    found = []
-    for cell in dict.fromkeys(case.cells):
-        sane = evidence.cell(cell)["cam_sane"].dropna().astype(str).str.lower()
-        lost = int((sane != "true").sum())
-        if lost:
-            found.append(f"the maps of {cell[1]} survive randomised parameters in {lost} of {len(sane)} runs")
-    return found
+    return failing(case, evidence, "cam_sane", "the maps of {} survive randomised parameters")
 
 
 FAILS = {

@@ -41,10 +41,10 @@ def compare_experiments(study: Study, evidence: Evidence) -> pd.DataFrame:
     """A row for each cell beside its experiment's baseline, same dataset and recipe; one family an experiment."""
     rows = []
     for name in study.study.experiments:
-        baseline, family = study.experiments[name].baseline, []
-        for dataset, model, recipe in study.cells(name):
+        baseline, cells, family = study.experiments[name].baseline, study.cells(name), []
+        for dataset, model, recipe in cells:
             a, b = (dataset, model, recipe), (dataset, baseline, recipe)
-            if model == baseline or b not in study.cells(name):
+            if model == baseline or b not in cells:
                 continue
             values = [evidence.values(cell, "test_accuracy") for cell in (a, b)]
             hits = (evidence.right(a), evidence.right(b))
