@@ -87,6 +87,11 @@ def read_csv(path: str | Path, text: Iterable[str] = ()) -> "pd.DataFrame":
         return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
 
 
+def truths(values: "pd.Series") -> "pd.Series":
+    """A column of yes and no of a table that was read, as bool, without its empty cells."""
+    return values.dropna().astype(str).str.lower() == "true"
+
+
 def write_tensors(
     path: str | Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> None:

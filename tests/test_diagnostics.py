@@ -22,6 +22,7 @@ from cnntention.evaluation.diagnostics import attention_measures, describe_heads
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_modules, build
 from cnntention.report.attention_table import COLUMNS, attention_table, liveness
+from cnntention.report.records import Record
 
 SETTINGS = Diagnostics(images=60, map_images=25)
 SELF_ATTENTION = {"kind": "self-attention", "gate_init": 0.5}
@@ -399,7 +400,8 @@ def test_the_command_shows_how_far_it_is_and_repeats_itself(there, capsys):
 
 def test_the_tables(there):
     runs = there.runs()
-    table = attention_table(runs)
+    records = [Record(run) for run in runs]
+    table = attention_table(records)
     assert tuple(table.columns) == COLUMNS
     assert table["module"].tolist() == ["att2", "att3"]
     found = files.read_json(f"{runs[1].folder}/attention.json")["modules"]
@@ -411,11 +413,11 @@ def test_the_tables(there):
     assert self_attention["accuracy_drop_mean"] == found["att3"]["mean_effect"]["drop"]
     assert self_attention[["channel_spread", "head_diversity", "norm_spatial"]].isna().all()
     without = files.read_json(f"{runs[1].folder}/attention.json")["without_all"]["accuracy"]
-    rows = pd.DataFrame([liveness(run) for run in runs])
+    rows = pd.DataFrame([liveness(record) for record in records])
     assert rows["attention_alive"].tolist() == [None, True]
     assert rows[["modules_alive", "modules"]].to_numpy().tolist() == [[0, 0], [2, 2]]
     assert rows["accuracy_without_attention"].iloc[1] == without
-    assert tuple(attention_table(runs[:1]).columns) == COLUMNS
+    assert tuple(attention_table(records[:1]).columns) == COLUMNS
 
 
 def test_another_threshold_makes_it_stale(there, finished, tmp_path):

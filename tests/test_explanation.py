@@ -15,6 +15,7 @@ from cnntention.data.augment import Batches
 from cnntention.explanation.cam import SLOTS, both_targets, choose_images, explain, grad_cam, sample, summary
 from cnntention.models.registry import build
 from cnntention.report.explanation_tables import agreement, explanation_tables, run_columns
+from cnntention.report.records import Record
 
 MODELS = {
     "plain": Model(depth=8, width=8),
@@ -146,15 +147,15 @@ def test_explaining_again_gives_the_same_bytes(explained):
 
 
 def test_tables_have_a_row_for_every_score(explained):
-    runs = explained.runs()
-    tables = explanation_tables(runs)
+    records = [Record(run) for run in explained.runs()]
+    tables = explanation_tables(records)
     found = tables["explanations"]
     assert len(found) == 2 * 3 * 2 * 3 * 6  # runs, stages, targets, regions, methods
     assert len(tables["faithfulness"]) == 2 * 5
     assert len(tables["sanity"]) == 2 * 3 * 5
     assert len(tables["lookup"]) == 2  # one module with one head, two directions
-    for run in runs:
-        row = run_columns(run)
+    for record in records:
+        run, row = record.run, run_columns(record)
         of_run = found[(found[["dataset", "model", "seed"]] == [run.dataset, run.model, run.seed]).all(axis=1)]
         primary = of_run.query(
             "stage == 'stage3' and target == 'predicted' and region == 'match+cue' and method == 'gradcam'"
@@ -165,9 +166,10 @@ def test_tables_have_a_row_for_every_score(explained):
 
 
 def test_tables_have_their_columns_when_nothing_applies(explained):
+    records = [Record(run) for run in explained.runs()]
     for name, table in explanation_tables([]).items():
         assert len(table) == 0
-        assert list(table) == list(explanation_tables(explained.runs())[name]), name
+        assert list(table) == list(explanation_tables(records)[name]), name
 
 
 def test_a_foreground_threshold_is_part_of_its_datasets_key_alone(small):
@@ -200,7 +202,7 @@ def test_agreement_of_maps_that_are_known(tmp_path, monkeypatch):
     falling[0] = ramp[0]
     runs = [write_maps("same", seed, maps) for seed, maps in enumerate((ramp, 2 * ramp, empty))]
     runs += [write_maps("inverse", seed, falling) for seed in (0, 1)] + [write_maps("lone", 0, ramp)]
-    found = agreement(runs).set_index(["model", "other"])
+    found = agreement([Record(run) for run in runs]).set_index(["model", "other"])
     assert found.loc[("same", "same"), "agreement"] == pytest.approx(1)
     assert found.loc[("same", "same"), ["pairs", "images"]].tolist() == pytest.approx([3, (3 + 2 + 2) / 3])
     assert found.loc[("same", "inverse"), ["agreement", "of_seeds"]].tolist() == pytest.approx([-1, 1])
@@ -214,4 +216,5 @@ def test_agreement_of_unrelated_maps_is_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     draws = np.random.default_rng(0)
     runs = [write_maps(m, s, draws.integers(0, 256, (20, 16, 16), dtype=np.uint8)) for m in "ab" for s in range(3)]
-    assert agreement(runs)["agreement"].to_numpy() == pytest.approx(0, abs=0.03)  # se of 57 images x 256 pixels: 0.008
+    found = agreement([Record(run) for run in runs])["agreement"].to_numpy()
+    assert found == pytest.approx(0, abs=0.03)  # se of 57 images x 256 pixels: 0.008

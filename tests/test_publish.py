@@ -8,8 +8,9 @@ from cnntention.errors import UserError
 from cnntention.report import sources
 from cnntention.report.publish import END, START, publish
 
-CELL = {"experiment": "first", "dataset": "cues", "recipe": "brief", "hardware": "a CPU, 1 thread"}
-CELL |= {"commit": "123456789012", "key": "0", "min": 0, "max": 1, "top2": 1, "nll": 1, "ece": 0}
+CELL = {"experiment": "first", "dataset": "cues", "recipe": "brief"}
+CELL |= {"key": "0", "min": 0, "max": 1, "top2": 1, "nll": 1, "ece": 0}
+MADE = {"hardware": "a CPU, 1 thread", "commit": "123456789012", "version": 7}
 CLAIM = {"sentence": "Looking | helps.", "source": "", "published": "", "experiment": "first", "expect": "higher"}
 
 
@@ -23,7 +24,7 @@ def results(tmp_path, small):
         CELL | {"model": "tiny", "n": 2, "mean": 0.5, "sd": 0.0123, "difference": 0.0},
         CELL | {"model": "looking", "n": 1, "mean": 0.61234, "sd": None, "difference": 0.11234},
     ]
-    run = dict.fromkeys(sources.NEEDED["runs"].split()) | {"dataset": "cues", "recipe": "brief", "leaks": False}
+    run = dict.fromkeys(sources.NEEDED["runs"].split()) | {"dataset": "cues", "recipe": "brief", "leaks": False} | MADE
     alive = {"tiny": None, "looking": False}
     runs = [
         run | {"model": cell["model"], "seed": seed, "ended": "diverged", "attention_alive": alive[cell["model"]]}
@@ -66,11 +67,13 @@ def test_numbers_and_where_they_come_from(results):
     assert "old" not in text
     assert "Of 1 claim tested: 1 void. Attention is alive in 0 of 1 run with any." in text
     assert "looking +11.23 points, not" not in text, "nothing was tested: the table says what there is to say"
-    effect = "against tiny: +11.23 points, n\u00a0=\u00a01 and 2 (the attention of looking is off in 1 of 1 runs)"
+    why = "the attention of looking is off in 1 of 1 runs"
+    effect = f"looking against tiny: +11.23 points, n\u00a0=\u00a01 and 2 ({why})"
     assert f"| C1: Looking \\| helps. | ∅ void | {effect} |" in text
     assert "| cues | tiny | brief | 2 | 50.00 ± 1.23 | – |  | diverged 2/2 |" in text
-    assert "| cues | looking | brief | 1 | 61.23 (one seed) | off 1/1 | +11.23 | diverged 1/1 |" in text
-    assert "a CPU, 1 thread. Commit 123456789012. Data: cues: 20,000 training, 96 test images, generated" in text
+    assert "| cues | looking | brief | 1 | 61.23 (one seed) | off in 1/1 runs | +11.23 | diverged 1/1 |" in text
+    assert "a CPU, 1 thread. Code: commit 123456789012; training version 7. Data: cues" in text
+    assert "cues: 20,000 training, 96 test images, generated" in text
     assert "](results/published/small/report/figures/cues.accuracy.svg)" in text
     assert (results / "results/published/small/report/figures/cues.accuracy.svg").exists()
     assert (results / "results/published/small/claims/claims.json").exists()

@@ -103,7 +103,7 @@ def run_rows(study: Study, rng: np.random.Generator) -> pd.DataFrame:
         row |= {"accuracy_without_attention": None if plain else 0.5, "distance_slope": -0.7 if related else None}
         near, mid, far = (0.5, 0.25, 0.125) if related else (None, None, None)
         row |= {"accuracy_near": near, "accuracy_mid": mid, "accuracy_far": far, "learning_area": 0.7}
-        rows.append(row | MACHINE | {"epochs_to_reach": 3 if run.seed else None})
+        rows.append(row | MACHINE | {"version": 2, "epochs_to_reach": 3 if run.seed else None})
     return pd.DataFrame(rows)
 
 
@@ -488,13 +488,13 @@ def test_modules_that_are_off_in_runs_that_are_alive_are_counted(made):
     own = (runs[["dataset", "model", "recipe"]] == cell[["dataset", "model", "recipe"]]).all(axis=1)
     runs.loc[own, ["attention_alive", "modules", "modules_alive"]] = [True, 3, 3]
     runs.loc[own & (runs["seed"] == 0), "modules_alive"] = 1
-    assert flag(Tables(study, {}, {"runs": runs}, {"claims": {}}, {}), cell) == "alive 3/3, 2 of 9 modules not"
+    assert flag(Tables(study, {}, {"runs": runs}, {"claims": {}}, {}), cell) == "alive in 3/3 runs, 7/9 modules"
 
 
 def test_liveness_stands_beside_the_accuracy(page):
     rows = {(row["Model"], row["Recipe"]): row for row in page.rows("Attention", "NLL")}
-    assert rows["multi-head", "equal"]["Attention"] == "alive 3/3"
-    assert rows["self-attention", "equal"]["Attention"] == "off 3/3"
+    assert rows["multi-head", "equal"]["Attention"] == "alive in 3/3 runs"
+    assert rows["self-attention", "equal"]["Attention"] == "off in 3/3 runs"
     assert rows["multi-head", "equal"]["Without it, %"] == "50.00 ± 0.00"
     assert rows["resnet20", "equal"]["Attention"] == rows["resnet20", "equal"]["Without it, %"] == "–"
     assert rows["multi-head", "equal"]["Note"] == "–"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import pandas as pd
 
+from cnntention import files
 from cnntention.config import Claim, Statistics, Study
 from cnntention.config.claims import Case, cases
 from cnntention.evaluation import comparing
@@ -125,14 +126,9 @@ def measure(finding: Finding, claim: Claim, settings: Statistics, evidence: Evid
 # --- preconditions ----------------------------------------------------------------------------------------------
 
 
-def truths(runs: pd.DataFrame, column: str) -> pd.Series:
-    """A yes-or-no column as booleans, without the runs that it does not apply to."""
-    return runs[column].dropna().astype(str).str.lower() == "true"
-
-
 def failing(case: Case, evidence: Evidence, column: str, sentence: str) -> list[str]:
     """The sentence for each of the case's cells of which not all runs have the column true."""
-    found = [(cell[1], truths(evidence.cell(cell), column)) for cell in dict.fromkeys(case.cells)]
+    found = [(cell[1], files.truths(evidence.cell(cell)[column])) for cell in dict.fromkeys(case.cells)]
     return [f"{sentence.format(model)} in {(~ok).sum()} of {len(ok)} runs" for model, ok in found if not ok.all()]
 
 
@@ -147,7 +143,7 @@ def recipes_differ(case: Case, evidence: Evidence) -> list[str]:
 
 
 def test_was_seen(case: Case, evidence: Evidence) -> list[str]:
-    leaking = [cell[1] for cell in case.cells if truths(evidence.cell(cell), "leaks").any()]
+    leaking = [cell[1] for cell in case.cells if files.truths(evidence.cell(cell)["leaks"]).any()]
     return [f"the test split decided when {' and '.join(dict.fromkeys(leaking))} stopped"] if leaking else []
 
 

@@ -55,12 +55,10 @@ def compare(
     hits: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Comparison:
     """mean(a) - mean(b); `margin` for equivalence, if that has a meaning; hits (seeds, images) for the two levels."""
-    found, needs = described([a, b], float(a.mean() - b.mean())), settings.min_seeds
-    try:
-        test = statistics.welch(a, b, needs)
-    except NotEnoughSeeds as error:
-        found.note = str(error)
+    found = described([a, b], float(a.mean() - b.mean()), settings)
+    if found.note:
         return found
+    test = statistics.welch(a, b)
     found.p, found.interval, found.note = test.p, test.interval, test.note
     found.errors = None if test.p is None or test.df is None else errors([a, b])
     found.bca = resampling.bca_interval(a, b, settings.resamples, settings.seed).interval
@@ -80,12 +78,10 @@ def compare(
 
 def compare_with_value(a: pd.Series, value: float, settings: Statistics, margin: float | None) -> Comparison:
     """mean(a) - value, by Student's one-sample t and two one-sided ones."""
-    found = described([a], float(a.mean() - value))
-    if len(a) < settings.min_seeds:
-        found.note = str(NotEnoughSeeds(len(a), settings.min_seeds))
-        return found
-    if np.ptp(a) == 0:
-        found.note = statistics.NO_SPREAD
+    found = described([a], float(a.mean() - value), settings)
+    if statistics.constant(a):
+        found.note = found.note or statistics.NO_SPREAD
+    if found.note:
         return found
     gap = a - value
     test = stats.ttest_1samp(gap, 0)
@@ -102,20 +98,24 @@ def compare_with_value(a: pd.Series, value: float, settings: Statistics, margin:
 def compare_differences(groups: list[pd.Series], settings: Statistics) -> Comparison:
     """(mean a1 - mean b1) - (mean a2 - mean b2) of four independent samples [a1, b1, a2, b2]."""
     means = [group.mean() for group in groups]
-    found = described(groups, float(means[0] - means[1] - means[2] + means[3]))
-    try:
-        test = statistics.difference_in_differences(*groups, needs=settings.min_seeds)
-    except NotEnoughSeeds as error:
-        found.note = str(error)
+    found = described(groups, float(means[0] - means[1] - means[2] + means[3]), settings)
+    if found.note:
         return found
+    test = statistics.difference_in_differences(*groups)
     found.p, found.interval, found.note = test.p, test.interval, test.note
     found.errors = None if test.df is None else errors(groups)
     return found
 
 
-def described(groups: list[pd.Series], difference: float) -> Comparison:
+def described(groups: list[pd.Series], difference: float, settings: Statistics) -> Comparison:
+    """What needs no test; the note says if there are too few seeds for one."""
     sds = tuple(float(g.std(ddof=1)) if len(g) > 1 else None for g in groups)
-    return Comparison(tuple(map(len, groups)), tuple(float(g.mean()) for g in groups), sds, difference)
+    found = Comparison(tuple(map(len, groups)), tuple(float(g.mean()) for g in groups), sds, difference)
+    try:
+        statistics.enough(min(found.n), settings.min_seeds)
+    except NotEnoughSeeds as error:
+        found.note = str(error)
+    return found
 
 
 def errors(groups: list[pd.Series]) -> tuple[float, float] | None:

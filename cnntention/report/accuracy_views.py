@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cnntention import files
 from cnntention.data.cuematch import BINS
 from cnntention.report import text
 from cnntention.report.views import View, view
@@ -21,20 +22,20 @@ def cell_runs(tables: "Tables", cell: pd.Series) -> pd.DataFrame:
 def flag(tables: "Tables", cell: pd.Series) -> str:
     """In how many runs of a cell attention is alive, or off; and how many modules of runs that are alive are not."""
     runs = cell_runs(tables, cell)
-    alive = text.truths(runs["attention_alive"])
+    alive = files.truths(runs["attention_alive"])
     if alive.empty:
         return "–"
     if not alive.all():
-        return f"off {(~alive).sum()}/{len(alive)}"
-    modules, idle = runs["modules"].sum(), (runs["modules"] - runs["modules_alive"]).sum()
-    some = f", {idle:.0f} of {modules:.0f} modules not" if idle else ""
-    return f"alive {text.share(len(alive), len(alive))}{some}"
+        return f"off in {text.share((~alive).sum(), len(alive))} runs"
+    modules, living = runs["modules"].sum(), runs["modules_alive"].sum()
+    some = f", {text.share(int(living), int(modules))} modules" if living < modules else ""
+    return f"alive in {text.share(len(alive), len(alive))} runs{some}"
 
 
 def marks(tables: "Tables", cell: pd.Series) -> list[str]:
     """What else to know before a cell's accuracy is believed."""
     runs = cell_runs(tables, cell)
-    leaks, diverged = text.truths(runs["leaks"]).sum(), (runs["ended"] == "diverged").sum()
+    leaks, diverged = files.truths(runs["leaks"]).sum(), (runs["ended"] == "diverged").sum()
     found = ["stopped on the test split"] if leaks else []
     return found + ([f"diverged {text.share(diverged, len(runs))}"] if diverged else [])
 

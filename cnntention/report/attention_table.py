@@ -4,8 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from cnntention import files
-from cnntention.config import Run
+from cnntention.report.records import Record
 
 COLUMNS = (
     *("dataset", "model", "recipe", "key", "seed", "module", "kind", "gate", "relative_change", "state"),
@@ -16,30 +15,26 @@ COLUMNS = (
 """Always there; the norms of a plugin's layers follow."""
 
 
-def read_attention(run: Run) -> dict[str, Any]:
-    return files.read_json(f"{run.folder}/attention.json")
-
-
-def attention_table(runs: list[Run]) -> pd.DataFrame:
+def attention_table(records: list[Record]) -> pd.DataFrame:
     """What `diagnose` found of every attention module; empty where a module has no such thing (a head, a gate)."""
-    rows = [module_row(run, name, found) for run in runs for name, found in read_attention(run)["modules"].items()]
+    rows = [module_row(r, name, found) for r in records for name, found in r.attention["modules"].items()]
     columns = dict.fromkeys([*COLUMNS, *(column for row in rows for column in row)])
     return pd.DataFrame(rows, columns=list(columns))
 
 
-def module_row(run: Run, name: str, found: dict[str, Any]) -> dict[str, Any]:
+def module_row(record: Record, name: str, found: dict[str, Any]) -> dict[str, Any]:
     heads, gates = found["attention"] or {}, found["gates"] or {}
-    row = {"dataset": run.dataset, "model": run.model, "recipe": run.recipe, "key": run.key, "seed": run.seed}
-    row |= {"module": name} | {column: found[column] for column in ("kind", "gate", "relative_change", "state")}
+    row = record.head | {"key": record.run.key, "module": name}
+    row |= {column: found[column] for column in ("kind", "gate", "relative_change", "state")}
     row |= {"accuracy_drop_identity": found["without"]["drop"], "accuracy_drop_mean": found["mean_effect"]["drop"]}
     row |= {column: heads.get(column) for column in ("entropy", "distance", "uniform_distance", "head_diversity")}
     row |= {f"{gate}_spread": gates[gate]["spread"] for gate in gates}
     return row | {f"norm_{layer}": norm for layer, norm in found["norms"].items()}
 
 
-def liveness(run: Run) -> dict[str, Any]:
+def liveness(record: Record) -> dict[str, Any]:
     """The run's columns of the run table; empty, but for the counts, if the model has no attention."""
-    found = read_attention(run)
+    found = record.attention
     row = {"attention_alive": found["attention_alive"], "modules_alive": found["modules_alive"]}
     without = found["without_all"] or {}
     return row | {"modules": len(found["modules"]), "accuracy_without_attention": without.get("accuracy")}

@@ -9,21 +9,17 @@ import pandas as pd
 from cnntention import files
 from cnntention.config import Run
 from cnntention.explanation.ranks import standardized
+from cnntention.report.records import Record
 
 RUN = ["dataset", "model", "recipe", "seed"]
 PRIMARY = ("stage3", "predicted")  # the stage and target that a run is summed up by
 
 
-def card(run: Run) -> dict:
-    return files.read_json(f"{run.folder}/explanations.json")
-
-
-def explanation_tables(runs: list[Run]) -> dict[str, pd.DataFrame]:
+def explanation_tables(records: list[Record]) -> dict[str, pd.DataFrame]:
     """Name -> table; a table has its columns even if nothing applies."""
-    cards = [(run, card(run)) for run in runs]
 
     def table(rows_of: Callable[[dict], Iterable[dict]], columns: list[str]) -> pd.DataFrame:
-        rows = [{name: getattr(run, name) for name in RUN} | row for run, made in cards for row in rows_of(made)]
+        rows = [record.head | row for record in records for row in rows_of(record.explained)]
         return pd.DataFrame(rows, columns=RUN + columns)
 
     scores = ["reportable", "images", "empty", "mass", "normalized_mass", "auc"]
@@ -34,7 +30,7 @@ def explanation_tables(runs: list[Run]) -> dict[str, pd.DataFrame]:
         "faithfulness": table(faithfulness, ["method", *road]),
         "sanity": table(sanity, ["stage", "level", "correlation", "threshold", "sane", "draws", "images"]),
         "lookup": table(look_ups, lookup),
-        "agreement": agreement(runs),
+        "agreement": agreement(records),
     }
 
 
@@ -74,9 +70,9 @@ def look_ups(made: dict) -> Iterator[dict]:
                 yield row | scores
 
 
-def run_columns(run: Run) -> dict:
+def run_columns(record: Record) -> dict:
     """What a run's row says of its explanations: PRIMARY's maps on the primary region; the best head's look-up."""
-    made = card(run)
+    made = record.explained
     stage, target = PRIMARY
     scores = made["scores"]
     cams = scores["localisation"][stage][target][scores["region"]]["gradcam"] if scores["region"] else {}
@@ -93,7 +89,7 @@ def run_columns(run: Run) -> dict:
 # --- agreement over seeds ---------------------------------------------------------------------------------------
 
 
-def agreement(runs: list[Run]) -> pd.DataFrame:
+def agreement(records: list[Record]) -> pd.DataFrame:
     """A row two models of one dataset and recipe, or one model with itself: how far their maps agree.
 
     agreement: Spearman's rho of two runs' maps (PRIMARY) of the same image, mean over the sampled images for which
@@ -101,24 +97,26 @@ def agreement(runs: list[Run]) -> pd.DataFrame:
     of_seeds: the mean of what the two models reach each with itself; a difference between models is one if agreement
     is lower.
     """
-    rows = []
-    for dataset, recipe in dict.fromkeys((run.dataset, run.recipe) for run in runs):
-        group = [run for run in runs if (run.dataset, run.recipe) == (dataset, recipe)]
-        rho = correlations(np.stack([sampled_ranks(run) for run in group]))
+    rows, groups = [], {}
+    for record in records:
+        groups.setdefault((record.run.dataset, record.run.recipe), []).append(record)
+    for (dataset, recipe), own in groups.items():
+        group = [record.run for record in own]
+        rho = correlations(np.stack([sampled_ranks(record) for record in own]))
         models = list(dict.fromkeys(run.model for run in group))
         found = {pair: between(group, rho, *pair) for pair in combinations_with_replacement(models, 2)}
         for (a, b), row in found.items():
-            own = [found[model, model]["agreement"] for model in (a, b)]
-            row |= {"of_seeds": None if None in own else sum(own) / 2}
+            alone = [found[model, model]["agreement"] for model in (a, b)]
+            row |= {"of_seeds": None if None in alone else sum(alone) / 2}
             rows.append({"dataset": dataset, "recipe": recipe, "model": a, "other": b} | row)
     columns = ["dataset", "recipe", "model", "other", "agreement", "sd", "pairs", "images", "of_seeds"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def sampled_ranks(run: Run) -> np.ndarray:
+def sampled_ranks(record: Record) -> np.ndarray:
     """(images, pixels): standardized ranks of the run's maps, without the showcase, which somebody chose."""
-    maps = files.read_tensors(f"{run.folder}/explanations.safetensors")[f"cam.{'.'.join(PRIMARY)}"]
-    return standardized(maps[card(run)["showcase"] :])
+    maps = files.read_tensors(f"{record.run.folder}/explanations.safetensors")[f"cam.{'.'.join(PRIMARY)}"]
+    return standardized(maps[record.explained["showcase"] :])
 
 
 def correlations(ranked: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cnntention import files
 from cnntention.report import text
 from cnntention.report.views import WORDS, View, view
 
@@ -28,7 +29,7 @@ def scores(tables: "Tables", dataset: str) -> View:
     rows = []
     for (model, recipe), own in roads[roads["method"] == "gradcam"].groupby(["model", "recipe"], sort=False):
         checked = of_cell(sanity, model, recipe)
-        sane = text.truths(checked["sane"])
+        sane = files.truths(checked["sane"])
         maps = of_cell(masks[masks["method"] == "gradcam"], model, recipe)
         row = {"Model": model, "Recipe": recipe, "Sane": text.share(sane.sum(), len(sane))}
         row |= {"ρ, untrained": text.spread(checked["correlation"])}

@@ -168,7 +168,7 @@ def facts(tables: Tables) -> dict[str, list[str]]:
     return {
         "Runs": [f"{len(runs):,}, {text.seeds(tables.frames['accuracy']['n'])} per model"],
         "Hardware": text.distinct(runs["hardware"]),
-        "Code": [f"commit {commit}" for commit in text.distinct(runs["commit"])],
+        "Code": [text.code(runs)],
         "Tables made": [tables.card["made"].replace("T", " ").replace("Z", " UTC")],
         "Data": [f"{row['dataset']}: {methods.source(row)}" for _, row in tables.frames["datasets"].iterrows()],
     }
@@ -182,7 +182,7 @@ def machine(tables: Tables) -> dict[str, str]:
         "CPU threads of a run": text.listing(text.distinct(runs["threads"])),
         "Cost measurements": text.listing(text.distinct(tables.frames["cost"]["hardware"])),
         "PyTorch of the runs": text.listing(text.distinct(runs["torch"])),
-        "Commits of the runs": text.listing(text.distinct(runs["commit"])),
+        "Code of the runs": text.code(runs),
         "Tables gathered by": f"Python {facts['python']}, "
         + ", ".join(f"{name} {version}" for name, version in facts["libraries"].items()),
         "Tables gathered on": f"{facts['system']}, {facts['cpu']}, commit {facts['commit']}",

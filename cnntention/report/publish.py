@@ -53,6 +53,8 @@ def section(folder: Path, root: Path) -> str:
     lines = [f"**{tables.study.study.question}** ([report]({link}))\n", *(f"{s}\n" for s in answer(tables))]
     lines += claims_table(tables)
     for name, rows in cells.groupby("experiment", sort=False):
+        if tables.study.experiments[name].baseline is None:
+            continue  # it compares no accuracies; its claims stand above
         lines.append(f"_{tables.study.experiments[name].question}_\n")
         lines += accuracy_table(tables, rows)
     figure = folder / f"report/figures/{cells['dataset'].iloc[0]}.accuracy.svg"
@@ -95,12 +97,13 @@ def accuracy_table(tables: Tables, cells: pd.DataFrame) -> list[str]:
 
 
 def provenance(tables: Tables) -> str:
-    cells, data = tables.frames["experiments"], tables.frames["datasets"].set_index("dataset")
-    hardware, commits = ("; ".join(text.distinct(cells[column])) for column in ("hardware", "commit"))
-    used = "; ".join(f"{name}: {source_of(data.loc[name])}" for name in dict.fromkeys(cells["dataset"]))
+    runs, data = tables.frames["runs"], tables.frames["datasets"].set_index("dataset")
+    machines = "; ".join(text.distinct(runs["hardware"]))
+    used = "; ".join(f"{name}: {source_of(data.loc[name])}" for name in tables.datasets)
     return (
         "Mean ± sample sd over n seeds. Attention: in how many runs it is alive, or off. Tests: Welch’s t, Holm, from "
-        f"{tables.study.statistics.min_seeds} seeds a model on. {hardware}. Commit {commits}. Data: {used}."
+        f"{tables.study.statistics.min_seeds} seeds a model on. Hardware: {machines}. "
+        f"Code: {text.code(runs)}. Data: {used}."
     )
 
 

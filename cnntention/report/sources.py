@@ -13,7 +13,7 @@ from cnntention.errors import UserError
 NEEDED = {
     "runs": "dataset model recipe seed test_accuracy test_accuracy_low test_accuracy_high test_images ended leaks "
     "attention_alive modules_alive modules accuracy_without_attention accuracy_near accuracy_mid accuracy_far "
-    "distance_slope learning_area epochs_to_reach hardware threads torch commit",
+    "distance_slope learning_area epochs_to_reach hardware threads torch commit version",
     "accuracy": "dataset model recipe n mean sd min max top2 nll ece",
     "experiments": "experiment dataset model recipe n mean sd min max difference",
     "curves": "dataset model recipe seed epoch train_loss val_accuracy",

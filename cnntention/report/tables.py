@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from cnntention import files, plan, provenance
-from cnntention.config import Run, Study
+from cnntention.config import Study
 from cnntention.report.attention_table import attention_table, liveness
 from cnntention.report.cost_table import cost_table
 from cnntention.report.explanation_tables import explanation_tables, run_columns
 from cnntention.report.pareto import pareto
+from cnntention.report.records import Record
 
 CELL = ["dataset", "model", "recipe", "key"]
 SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's Grad-CAM grids
@@ -21,41 +22,40 @@ SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's G
 
 def write_tables(study: Study, out: Path) -> None:
     """Write the study's tables, then card.json, which carries their key."""
-    runs = study.runs()
-    table, costs = pd.DataFrame([run_row(study, run) for run in runs]), cost_table(study)
+    records = [Record(run) for run in study.runs()]
+    table, costs = pd.DataFrame([run_row(study, record) for record in records]), cost_table(study)
     tables = {
         "runs": table,
         "accuracy": accuracy(table),
         "experiments": experiments(study, table),
-        "curves": curves(runs),
-        "classes": classes(study, runs),
+        "curves": curves(records),
+        "classes": classes(study, records),
         "cost": costs,
         "pareto": pareto(table, costs),
-        "attention": attention_table(runs),
+        "attention": attention_table(records),
         "published": published(study, table),
         "datasets": datasets(study),
-        **explanation_tables(runs),
+        **explanation_tables(records),
     }
     for name, frame in tables.items():
         files.write_csv(out / f"{name}.csv", frame)
-    files.write_tensors(out / "explanations.safetensors", explanations(runs))
-    files.write_tensors(out / "hits.safetensors", hits(runs))
+    files.write_tensors(out / "explanations.safetensors", explanations(records))
+    files.write_tensors(out / "hits.safetensors", hits(records))
     files.write_json(out / "study.json", study.model_dump(mode="json"))
     written = [f"{name}.csv" for name in tables] + ["explanations.safetensors", "hits.safetensors", "study.json"]
     settings, content = plan.summary_settings(study), plan.summary_content(study)
     card = {"study": study.study.name, "key": plan.summary_key(settings, content), "settings": settings}
-    card |= {"runs": len(runs), "made": provenance.now(), "provenance": provenance.describe()}
+    card |= {"runs": len(records), "made": provenance.now(), "provenance": provenance.describe()}
     card |= {"sha256": {name: files.sha256(out / name) for name in written}, "inputs": content}
     files.write_json(out / "card.json", card)
 
 
-def run_row(study: Study, run: Run) -> dict:
+def run_row(study: Study, record: Record) -> dict:
     """One run: what it is, how it scored on the test split, how it was trained and where."""
-    made = files.read_json(f"{run.folder}/run.json")
-    scores = files.read_json(f"{run.folder}/metrics.json")
+    made, scores = record.made, record.scores
     facts = made["provenance"]
     low, high = scores["top1_interval"]
-    row = {"dataset": run.dataset, "model": run.model, "recipe": run.recipe, "seed": run.seed, "key": run.key}
+    row = record.head | {"key": record.run.key}
     row |= {"test_accuracy": scores["top1"], "test_accuracy_low": low, "test_accuracy_high": high}
     row |= {name: scores[name] for name in ("top2", "nll", "brier", "ece")} | {"test_images": scores["images"]}
     row |= {"val_accuracy": made["last"]["val_accuracy"], "train_accuracy": made["last"]["train_accuracy"]}
@@ -67,13 +67,14 @@ def run_row(study: Study, run: Run) -> dict:
     row |= {"train_seconds": made["train_seconds"], "resumed": len(made["resumed_after_epochs"])}
     row |= {"hardware": provenance.hardware(facts), "threads": facts["threads"], "device": facts["device"]}
     row |= {"torch": facts["libraries"]["torch"], "commit": facts["commit"], "finished": made["finished"]}
-    row |= learning(study, run) | by_distance(scores)
-    return row | liveness(run) | run_columns(run) | {"folder": run.folder}
+    row |= {"version": made["version"]}
+    row |= learning(study, record) | by_distance(scores)
+    return row | liveness(record) | run_columns(record) | {"folder": record.run.folder}
 
 
-def learning(study: Study, run: Run) -> dict:
+def learning(study: Study, record: Record) -> dict:
     """How fast a run learned: mean monitored accuracy over its epochs, and the first epoch that reached the bar."""
-    accuracy = pd.read_csv(f"{run.folder}/history.csv")["val_accuracy"]
+    accuracy = record.history["val_accuracy"]
     reached = np.flatnonzero(accuracy >= study.statistics.reach)
     return {"learning_area": accuracy.mean(), "epochs_to_reach": reached[0] + 1 if len(reached) else None}
 
@@ -85,9 +86,10 @@ def by_distance(scores: dict) -> dict:
     return bins | {"distance_slope": found["slope"]}
 
 
-def hits(runs: list[Run]) -> dict[str, np.ndarray]:
+def hits(records: list[Record]) -> dict[str, np.ndarray]:
     """Folder of each run -> whether it was right on each test image, eight images a byte."""
-    found = {run.folder: files.read_tensors(f"{run.folder}/predictions.safetensors") for run in runs}
+    folders = [record.run.folder for record in records]
+    found = {folder: files.read_tensors(f"{folder}/predictions.safetensors") for folder in folders}
     return {folder: np.packbits(p["logits"].argmax(axis=1) == p["labels"]) for folder, p in found.items()}
 
 
@@ -136,26 +138,18 @@ def experiments(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)[columns]
 
 
-def curves(runs: list[Run]) -> pd.DataFrame:
+def curves(records: list[Record]) -> pd.DataFrame:
     """Every epoch of every run."""
-    parts = []
-    for run in runs:
-        history = pd.read_csv(f"{run.folder}/history.csv")
-        for name in ("seed", "recipe", "model", "dataset"):
-            history.insert(0, name, getattr(run, name))
-        parts.append(history)
-    return pd.concat(parts)
+    return pd.concat([pd.DataFrame(record.head, record.history.index).join(record.history) for record in records])
 
 
-def classes(study: Study, runs: list[Run]) -> pd.DataFrame:
+def classes(study: Study, records: list[Record]) -> pd.DataFrame:
     """Test accuracy of every class in every run."""
     rows = []
-    names = {d: class_names(study, d) for d in dict.fromkeys(run.dataset for run in runs)}
-    for run in runs:
-        scores = files.read_json(f"{run.folder}/metrics.json")["class_accuracy"]
-        head = {"dataset": run.dataset, "model": run.model, "recipe": run.recipe, "seed": run.seed}
-        pairs = zip(names[run.dataset], scores, strict=True)
-        rows += [head | {"class": name, "test_accuracy": score} for name, score in pairs]
+    names = {d: class_names(study, d) for d in dict.fromkeys(record.run.dataset for record in records)}
+    for record in records:
+        pairs = zip(names[record.run.dataset], record.scores["class_accuracy"], strict=True)
+        rows += [record.head | {"class": name, "test_accuracy": score} for name, score in pairs]
     return pd.DataFrame(rows)
 
 
@@ -203,18 +197,18 @@ def datasets(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def explanations(runs: list[Run]) -> dict[str, np.ndarray]:
+def explanations(records: list[Record]) -> dict[str, np.ndarray]:
     """Images and Grad-CAM maps for the report's grids: of each cell the first seed's run.
 
     Names: `<dataset>/index`, `<dataset>/images`, `<dataset>/labels`, `<dataset>/showcase` (how many of the first
     images are the original study's), then `<dataset>/<model>/<recipe>/{seed, predicted, cam.<stage>.<target>}`.
     """
     chosen: dict[str, np.ndarray] = {}
-    for run in runs:
+    for record in records:
+        run, card = record.run, record.explained
         cell = f"{run.dataset}/{run.model}/{run.recipe}"
         if f"{cell}/seed" in chosen:
             continue
-        card = files.read_json(f"{run.folder}/explanations.json")
         found = files.read_tensors(f"{run.folder}/explanations.safetensors")
         count = card["showcase"] + SHOWN_IMAGES
         chosen[f"{run.dataset}/index"] = np.array(card["test_images"][:count])

@@ -82,6 +82,13 @@ def distinct(values: pd.Series) -> list[str]:
     return list(dict.fromkeys(phrases))
 
 
+def code(runs: pd.DataFrame) -> str:
+    """The commits that made the runs; the version is raised whenever training gives other results."""
+    commits, versions = (distinct(runs[column]) for column in ("commit", "version"))
+    word = "commit" if len(commits) == 1 else "commits"
+    return f"{word} {listing(commits)}; training version {listing(versions)}{' in all' if len(commits) > 1 else ''}"
+
+
 def mean_sd(values: pd.Series) -> str:
     """Of shares, in per cent."""
     known = values.dropna()
@@ -92,11 +99,6 @@ def mean_sd(values: pd.Series) -> str:
 
 def share(count: int, total: int) -> str:
     return f"{count}/{total}"
-
-
-def truths(values: pd.Series) -> pd.Series:
-    """A column of yes and no as bool, without its empty cells."""
-    return values.dropna().astype(str).str.lower() == "true"
 
 
 # --- tests --------------------------------------------------------------------------------------------------------
@@ -127,20 +129,41 @@ class Unit:
         return f"{self.difference(value) if signed else number(size, self.digits)} {self.name}".rstrip()
 
 
-SHARES = ("top2", "ece", "learning_area")
 POINTS = Unit(100, 2, "points", " %")
+UNITS = {
+    "macs": Unit(1e-6, 2, "million MACs", " million MACs"),
+    "parameters": Unit(1, 0, "parameters", " parameters"),
+    "epochs_to_reach": Unit(1, 1, "epochs", " epochs"),
+    "learning_area": Unit(100, 2, "points of the mean accuracy over epochs", " %"),
+    "top2": Unit(100, 2, "points of the top-2 accuracy", " %"),
+    "ece": Unit(100, 2, "points of the calibration error", " %"),
+    "nll": Unit(name="nats"),
+    "brier": Unit(name="in the Brier score"),
+    "cam_mass": Unit(100, 2, "points of the Grad-CAM mass on the region", " % of the mass"),
+    "cam_auc": Unit(name="in the AUC of the Grad-CAM map"),
+    "road": Unit(name="in ROAD"),
+    "lookup": Unit(name="times uniform attention, on the other place"),
+    "training_step_ratio": Unit(1, 2, "times the base model’s training step", " × the base model’s training step"),
+    # of attention modules, mean over a run's
+    "relative_change": Unit(name="in the relative change of the features, mean over modules"),
+    "entropy": Unit(name="in the normalized entropy of attention, mean over modules"),
+    "head_diversity": Unit(name="bits between heads, mean over modules", level=" bits"),
+}
 
 
 def unit(metric: str) -> Unit:
-    if "accuracy" in metric or metric in SHARES:
+    """How a metric of the tables is written; of a name that is not known, the name itself."""
+    if metric in UNITS:
+        return UNITS[metric]
+    if "accuracy" in metric:
         return POINTS
     if metric.endswith("_ms"):
         return Unit(1, 2, "ms", " ms")
     if metric.endswith("_bytes"):
         return Unit(2**-20, 2, "MiB", " MiB")
-    known = {"macs": Unit(1e-6, 2, "million MACs", " million MACs"), "epochs_to_reach": Unit(1, 1, "epochs", " epochs")}
-    known |= {"parameters": Unit(1, 0, "parameters", " parameters")}
-    return known.get(metric, Unit(name=metric.replace("_", " ")))
+    if metric.startswith("norm_"):
+        return Unit(name=f"in the L2 norm of the {metric.removeprefix('norm_')} weights, mean over modules")
+    return Unit(name=f"in {metric.replace('_', ' ')}")
 
 
 def p_value(p: float | None) -> str:

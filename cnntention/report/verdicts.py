@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cnntention import files
 from cnntention.report import compared, text
 from cnntention.report.views import View, view
 
@@ -92,7 +93,7 @@ def counted(verdicts: list[str]) -> str:
 
 def alive(tables: "Tables") -> str:
     """How many runs have attention that does something; nothing where none has any."""
-    found = text.truths(tables.frames["runs"]["attention_alive"])
+    found = files.truths(tables.frames["runs"]["attention_alive"])
     if found.empty:
         return ""
     return f"Attention is alive in {found.sum()} of {text.plural(len(found), 'run')} with any."
@@ -117,10 +118,11 @@ def against(tables: "Tables", name: str, claim: dict, found: dict) -> str:
     if b is None:
         value = tables.study.claims[name].value
         return f"{a['model']}{where}" + ("" if value is None else f" against {text.unit(claim['metric']).value(value)}")
-    other = b["model"] if b["model"] != a["model"] else "itself"
-    by = f" by {b['recipe']}" if b["recipe"] != a["recipe"] else ""
     control = f", minus that on {found['control'][0]['dataset']}" if "control" in found else ""
-    return f"against {other}{by}{where}{control}"
+    if a["model"] == b["model"]:
+        return f"{a['model']} by {a['recipe']} against {b['recipe']}{where}{control}"
+    by = f" by {b['recipe']}" if b["recipe"] != a["recipe"] else ""
+    return f"{a['model']} against {b['model']}{by}{where}{control}"
 
 
 def effect(metric: str, found: dict) -> str:
