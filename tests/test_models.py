@@ -21,6 +21,8 @@ PARAMETERS = {
     "self-attention-stage1": 270_539,
     "self-attention-stage2": 272_891,
     "self-attention-stage3": 282_203,
+    "self-attention-stage12": 273_708,
+    "self-attention-stage13": 283_020,
     "self-attention-late": 285_372,
     "self-attention-blocks": 319_123,
     "self-attention-uniform": 286_189,
@@ -31,12 +33,14 @@ PARAMETERS = {
     "multi-head-1": 291_677,
     "multi-head-2": 291_677,
     "multi-head-4": 291_677,
+    "multi-head-frozen": 291_677,
     "multi-head-late": 290_588,
     "cbam": 270_691,
     "cbam-r4": 272_707,
     "cbam-r8": 271_363,
     "cbam-late": 270_560,
     "cbam-blocks": 272_629,
+    "cbam-blocks-plain": 272_629,
     "cbam-self-attention": 287_158,
 }
 MODELS = load([ROOT / "config.yaml"]).models

@@ -13,7 +13,7 @@ from cnntention.config import STAGES, Model, Profiling, load, parse_study
 from cnntention.energy import Meter
 from cnntention.models.registry import build
 from cnntention.profiling import attention_bytes, count_macs, each, measure_memory, measure_times, profile
-from cnntention.report.cost_table import cost_table, round_ratio
+from cnntention.report.cost_table import cost_table, spread
 
 MODELS = load([ROOT / "config.yaml"]).models
 CPU = torch.device("cpu")
@@ -195,9 +195,9 @@ def test_the_key_is_of_the_settings(small, setting):
 def test_ratios_are_free_of_what_drifts():
     """A machine that slows down eightfold: times differ wildly, the ratio is 3 in every round."""
     base = np.array([1.0, 2.0, 3.0, 5.0, 8.0])
-    assert round_ratio(3 * base, base) == pytest.approx((3, 0))
-    # by hand: ratios 4, 1, 2, 1, 1/2; quartiles 1, 1, 2
-    assert round_ratio([4, 2, 6, 5, 4], base.tolist()) == pytest.approx((1, 1))
+    assert list(spread("x", 3 * base / base).values()) == [3, 3, 3]
+    # by hand: ratios 4, 1, 2, 1, 1/2
+    assert spread("x", [4, 2, 6, 5, 4] / base) == {"x": 1, "x_q25": 1, "x_q75": 2}
 
 
 def test_table(small, tmp_path, monkeypatch):
@@ -226,8 +226,8 @@ def test_table(small, tmp_path, monkeypatch):
     assert list(table.index) == ["tiny", "looking"]
     looking = table.loc["looking"]
     for time in ("latency", "inference_batch", "training_step"):
-        assert looking[[f"{time}_ms", f"{time}_iqr_ms"]].tolist() == [50, 3]
-        assert looking[[f"{time}_ratio", f"{time}_ratio_iqr"]].tolist() == [2.5, 0]
+        assert looking[[f"{time}_ms", f"{time}_ms_q25", f"{time}_ms_q75"]].tolist() == [50, 37.5, 75]
+        assert looking[[f"{time}_ratio", f"{time}_ratio_q25", f"{time}_ratio_q75"]].tolist() == [2.5] * 3
     assert looking[["macs", "macs_ratio", "training_images_per_s", "image"]].tolist() == [2500, 2.5, 160, "3x8x8"]
     assert looking[["energy", "hardware"]].tolist() == ["none here", "a CPU, 1 thread"]
     assert table["training_step_joules"].isna().all()

@@ -25,10 +25,10 @@ def results(tmp_path, small):
         CELL | {"model": "looking", "n": 1, "mean": 0.61234, "sd": None, "difference": 0.11234},
     ]
     run = dict.fromkeys(sources.NEEDED["runs"].split()) | {"dataset": "cues", "recipe": "brief", "leaks": False} | MADE
-    alive = {"tiny": None, "looking": False}
+    attention = {"tiny": {"modules": 0}, "looking": {"modules": 1, "attention_alive": False, "attention_used": False}}
     runs = [
-        run | {"model": cell["model"], "seed": seed, "ended": "diverged", "attention_alive": alive[cell["model"]]}
-        for cell in cells
+        run | {"model": cell["model"], "seed": seed, "ended": ended} | attention[cell["model"]]
+        for cell, ended in zip(cells, ("diverged", "all epochs"), strict=True)
         for seed in range(cell["n"])
     ]
     where = dict(zip(("dataset", "model", "recipe"), ("cues", "looking", "brief"), strict=True))
@@ -36,16 +36,18 @@ def results(tmp_path, small):
     compared |= {"n": 1, "n_baseline": 2, "difference": 0.11234, "equivalent": False}
     compared |= {"note": "not enough seeds (n = 1, needs 6)"}
     data = {"dataset": "cues", "train": 20000, "test": 96, "val": 5, "source": "generated", "source_sha256": None}
-    data |= {"image": "3x32x32", "classes": 10, "key": "0", "licence": "none"}
+    data |= {"format": "cuematch", "image": "3x32x32", "classes": 10, "key": "0", "licence": "none"}
     frames = {"tables/experiments": cells, "tables/accuracy": cells, "tables/runs": runs, "tables/datasets": [data]}
+    module = dict.fromkeys(sources.NEEDED["attention"].split()) | {"module": "att3", "seed": 0, "state": "uniform"}
+    frames["tables/attention"] = [module | where]
     for name, rows in (frames | {"claims/comparisons": [compared]}).items():
         files.write_csv(folder / f"{name}.csv", pd.DataFrame(rows))
     void = "the attention of looking is off in 1 of 1 runs"
     found = {"a": where, "b": where | {"model": "tiny"}}
     found |= {"n": [1, 2], "difference": 0.11234, "interval": None, "mde": None, "verdict": "void", "reason": void}
     numbers = ("equivalence_p", "superiority", "sign_flip_p", "p", "p_holm", "bca", "two_level")
-    found |= dict.fromkeys(numbers) | {"means": [0.6, 0.5], "sds": [None, 0.01], "family": 0}
-    claim = CLAIM | {"metric": "test_accuracy", "verdict": "void", "reason": void, "family": "first"}
+    found |= dict.fromkeys(numbers) | {"means": [0.6, 0.5], "sds": [None, 0.01], "family": "", "tests": 1}
+    claim = CLAIM | {"metric": "test_accuracy", "verdict": "void", "reason": void}
     claims = {"C1": claim | {"comparisons": [found]}}
     head = {"key": "0", "tables": "0", "statistics": {"alpha": 0.05}}
     files.write_json(folder / "claims/claims.json", head | {"claims": claims})
@@ -71,7 +73,8 @@ def test_numbers_and_where_they_come_from(results):
     effect = f"looking against tiny: +11.23 points, n\u00a0=\u00a01 and 2 ({why})"
     assert f"| C1: Looking \\| helps. | ∅ void | {effect} |" in text
     assert "| cues | tiny | brief | 2 | 50.00 ± 1.23 | – |  | diverged 2/2 |" in text
-    assert "| cues | looking | brief | 1 | 61.23 (one seed) | off in 1/1 runs | +11.23 | diverged 1/1 |" in text
+    dead = "not alive in 1/1 runs (uniform 1/1 modules), used in 0/1"
+    assert f"| cues | looking | brief | 1 | 61.23 (one seed) | {dead} | +11.23 |  |" in text
     assert "a CPU, 1 thread. Code: commit 123456789012; training version 7. Data: cues" in text
     assert "cues: 20,000 training, 96 test images, generated" in text
     assert "](results/published/small/report/figures/cues.accuracy.svg)" in text

@@ -2,20 +2,26 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from cnntention.config.base import Strict, one_or_many
 
-Precondition = Literal["attention_alive", "same_recipe", "test_untouched", "maps_sane"]
+Precondition = Literal["attention_alive", "own_attention_alive", "same_recipe", "test_untouched", "maps_sane"]
 Several = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
+Cell = tuple[str, str, str]
+"""Dataset, model, recipe."""
+
+FRONTS = {"front_macs": "macs", "front_time": "training_step_ms"}
+"""Metrics of `expect: front`, and the column of cost.csv that accuracy is set against."""
 
 
 class Claim(Strict):
-    """One sentence that the runs can support or refute: a metric of one model against that of others, or a number.
+    """One sentence that the runs can support or refute: a metric of models against that of others, or a number.
 
-    A claim about several datasets or several models to beat holds if it holds for each.
+    A claim about several datasets, several models or several to beat holds if it holds for each.
     """
 
     sentence: str
@@ -27,11 +33,12 @@ class Claim(Strict):
     experiment: str
     """The experiment whose runs test it."""
     metric: str = "test_accuracy"
-    """A column of runs.csv, attention.csv (mean over a run's modules), cost.csv (counted or timed) or pareto.csv."""
-    model: str
-    """The model that the sentence is about."""
-    expect: Literal["higher", "lower", "equal", "front"] = "higher"
-    """What the sentence says of the metric. equal: within the margin either way; front: none is better and cheaper."""
+    """A column of runs.csv, attention.csv (mean over a run's modules) or cost.csv (counted or timed); or a front."""
+    model: Annotated[Several, Field(min_length=1)]
+    """The model that the sentence is about, or several."""
+    expect: Literal["higher", "lower", "equal", "not-lower", "front"] = "higher"
+    """What the sentence says of the metric. equal: within the margin either way; not-lower: by no more than the margin;
+    front (of metric front_macs, front_time): no other model of the experiment is as cheap and more accurate."""
     against: Several = ()
     """The models that it is compared with; itself when empty, by the recipes of against_recipe."""
     recipe: str | None = None
@@ -44,24 +51,38 @@ class Claim(Strict):
     """The datasets on which it must hold; all of the experiment's when empty."""
     control: str | None = None
     """A control dataset: the difference must be that much larger than the same difference there."""
+    control_model: str | None = None
+    """A control model: the difference between recipes must be that much larger than the same difference of it."""
     margin: float | None = Field(None, gt=0)
-    """Of expect: equal, in the metric's unit; statistics.margin when empty."""
+    """Of expect: equal and not-lower, in the metric's unit; statistics.margin when empty, for an accuracy."""
     family: str | None = None
-    """Claims of one family share their chance of a false alarm (Holm); the experiment's name when empty."""
+    """Claims of one family share their chance of a false alarm (Holm). When empty: a model beside the experiment's
+    baseline belongs to that table of the dataset and recipe, any other test to those of its experiment and metric."""
     preconditions: tuple[Precondition, ...] = ("attention_alive", "same_recipe", "test_untouched")
-    """What voids the claim where it fails."""
+    """What voids the claim where it fails. own_attention_alive: of the claim's model alone."""
+
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether the metric is a share of images, for which statistics.margin is meant."""
+        return "accuracy" in self.metric
 
     @model_validator(mode="after")
     def one_comparison(self) -> "Claim":
         models = bool(self.against or self.against_recipe)
-        if self.expect == "front":
-            if models or self.value is not None or not self.metric.startswith("front_"):
-                raise ValueError("expect front: needs a metric of pareto.csv (front_macs, front_time) and nothing else")
+        if self.expect == "front" or self.metric in FRONTS:
+            if models or self.value is not None or self.metric not in FRONTS or self.expect != "front":
+                raise ValueError(f"expect front: needs the metric {' or '.join(FRONTS)}, and nothing to compare with")
             return self
         if models == (self.value is not None):
             raise ValueError("give either `against` or `against_recipe`, runs to compare with, or `value`, a number")
-        if self.control and self.value is not None:
-            raise ValueError("control: needs `against`, models to compare with")
+        controls = [name for name in ("control", "control_model") if getattr(self, name)]
+        if controls and (self.value is not None or self.expect not in ("higher", "lower") or len(controls) > 1):
+            wanted = "models or recipes to compare with, expect higher or lower, and no other control"
+            raise ValueError(f"{controls[0]}: needs {wanted}")
+        if self.control_model and self.against:
+            raise ValueError("control_model: compares recipes, so give `against_recipe` and leave `against` out")
+        if self.expect in ("equal", "not-lower") and not (self.margin or self.is_accuracy):
+            raise ValueError(f"expect {self.expect}: needs a `margin` in the unit of {self.metric}")
         return self
 
 
@@ -86,47 +107,44 @@ class Statistics(Strict):
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison that a claim makes: cells, a cell being (dataset, model, recipe)."""
+    """One comparison that a claim makes."""
 
-    a: tuple[str, str, str]
-    b: tuple[str, str, str] | None
-    """Empty where the claim names a number."""
-    control: tuple[tuple[str, str, str], tuple[str, str, str]] | None = None
-    """The same two on the control dataset."""
+    a: Cell
+    b: Cell | None
+    """Empty where the claim names a number, or a front."""
+    control: tuple[Cell, Cell] | None = None
+    """The same two on the control dataset, or of the control model."""
 
     @property
-    def cells(self) -> list[tuple[str, str, str]]:
+    def cells(self) -> list[Cell]:
         return [self.a, *filter(None, [self.b]), *(self.control or ())]
 
 
-def cases(claim: Claim, cells: Iterable[tuple[str, str, str]]) -> list[Case]:
-    """The claim's comparisons among the (dataset, model, recipe) cells of its experiment; none if they are not there.
+def cases(claim: Claim, cells: Iterable[Cell]) -> list[Case]:
+    """The comparisons that the claim asks for, among the cells of its experiment or beyond them: those have no runs.
 
     Raises ValueError where a model has several recipes and the claim does not say which.
     """
     known = list(dict.fromkeys(cells))
 
-    def one(dataset: str, model: str, recipe: str | None, key: str) -> tuple[str, str, str] | None:
+    def one(dataset: str, model: str, recipe: str | None, key: str) -> Cell:
         recipes = [r for d, m, r in known if (d, m) == (dataset, model)]
         if recipe is None and len(recipes) > 1:
             raise ValueError(f"{model} has the recipes {', '.join(recipes)} there; name one under `{key}`")
-        wanted = recipes[0] if recipe is None and recipes else recipe
-        return (dataset, model, wanted) if wanted in recipes else None
+        return dataset, model, recipe or (recipes[0] if recipes else "")
 
     found = []
     datasets = claim.datasets or dict.fromkeys(d for d, _, _ in known if d != claim.control)
-    for dataset in datasets:
-        a = one(dataset, claim.model, claim.recipe, "recipe")
+    for dataset, model in product(datasets, claim.model):
+        a = one(dataset, model, claim.recipe, "recipe")
         if claim.value is not None or claim.expect == "front":
-            found += [Case(a, None)] if a else []
+            found.append(Case(a, None))
             continue
-        for model in claim.against or (claim.model,):
-            for recipe in claim.against_recipe or (claim.recipe,):
-                b = one(dataset, model, recipe, "against_recipe")
-                control = None
-                if claim.control:
-                    pairs = ((claim.model, claim.recipe), (model, recipe))
-                    control = tuple(one(claim.control, *pair, "recipe") for pair in pairs)
-                if a and b and (control is None or all(control)):
-                    found.append(Case(a, b, control))
+        for other, recipe in product(claim.against or (model,), claim.against_recipe or (claim.recipe,)):
+            b, control = one(dataset, other, recipe, "against_recipe"), None
+            if claim.control:
+                control = one(claim.control, model, claim.recipe, "recipe"), one(claim.control, other, recipe, "recipe")
+            elif claim.control_model:
+                control = (dataset, claim.control_model, a[2]), (dataset, claim.control_model, b[2])
+            found.append(Case(a, b, control))
     return found

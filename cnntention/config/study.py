@@ -92,11 +92,13 @@ class Study(Strict):
             require(result.model, self.models, f"published.{i}.model", "model")
         for name, claim in self.claims.items():
             require(claim.experiment, self.experiments, f"claims.{name}.experiment", "experiment")
-            models, recipes = (claim.model, *claim.against), (*filter(None, [claim.recipe]), *claim.against_recipe)
-            datasets = (*claim.datasets, *filter(None, [claim.control]))
-            asked = (("model", models), ("recipe", recipes), ("dataset", datasets))
-            for kind, names in asked:
-                for entry in names:
+            asked = {
+                "model": (*claim.model, *claim.against, claim.control_model),
+                "recipe": (claim.recipe, *claim.against_recipe),
+                "dataset": (*claim.datasets, claim.control),
+            }
+            for kind, names in asked.items():
+                for entry in filter(None, names):
                     require(entry, getattr(self, f"{kind}s"), f"claims.{name}", kind)
             try:
                 cases(claim, self.cells(claim.experiment))

@@ -1,22 +1,22 @@
 """Claims tested on a study's tables: each gets a verdict, the effect with its interval, n, and what voided it.
 
 Verdicts: supported, refuted, inconclusive (with the smallest effect that could have been seen), void (a precondition
-failed), not run. Of several comparisons that one claim makes the worst decides: void, then refuted, inconclusive.
+failed), not run. A claim that makes several comparisons needs all of them: one that is refuted refutes it.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
-import pandas as pd
 
-from cnntention import files
 from cnntention.config import Claim, Statistics, Study
-from cnntention.config.claims import Case, cases
+from cnntention.config.claims import FRONTS, Case, Cell, cases
 from cnntention.evaluation import comparing
-from cnntention.evaluation.comparing import Comparison
+from cnntention.evaluation.comparing import Comparison, Families
+from cnntention.evaluation.evidence import CELL, Evidence, Span
+from cnntention.evaluation.preconditions import CHECKS
 
-CELL = ["dataset", "model", "recipe"]
-WORST_FIRST = ("void", "refuted", "inconclusive", "supported")
+WORST_FIRST = ("refuted", "void", "inconclusive", "not run", "supported")
 
 
 @dataclass
@@ -25,161 +25,126 @@ class Finding:
 
     case: Case
     comparison: Comparison | None = None
-    cost: tuple[tuple[float, float], tuple[float, float]] | None = None
+    costs: tuple[Span, Span] | None = None
     """Of a metric that is counted or timed: (low, high) of each side, the quartiles of its times."""
+    cheaper: bool = True
+    """Of a front: whether the rival b is surely as cheap as a."""
     voided: list[str] = field(default_factory=list)
     verdict: str = ""
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """A study's tables, as far as claims are tested on them."""
-
-    runs: pd.DataFrame
-    """runs.csv, with the mean of each column of attention.csv over the modules of a run."""
-    cost: pd.DataFrame
-    pareto: pd.DataFrame
-    hits: dict[str, np.ndarray]
-    """Folder of a run -> (images,) bool, whether it was right."""
-
-    def cell(self, cell: tuple[str, str, str]) -> pd.DataFrame:
-        """The runs of a cell, by seed."""
-        rows = self.runs[(self.runs[CELL] == list(cell)).all(axis=1)]
-        return rows.set_index("seed").sort_index()
-
-    def values(self, cell: tuple[str, str, str], metric: str) -> pd.Series:
-        return self.cell(cell)[metric].astype(float)
-
-    def quartiles(self, cell: tuple[str, str, str], metric: str) -> tuple[float, float]:
-        """Of the cell's model on its dataset's images; both are the value itself if that is counted, not timed."""
-        row = self.cost[(self.cost["dataset"] == cell[0]) & (self.cost["model"] == cell[1])].iloc[0]
-        column = metric.replace("_ms", "_iqr_ms") if metric.endswith("_ms") else f"{metric}_iqr"
-        spread = row.get(column, 0)
-        return float(row[metric] - spread / 2), float(row[metric] + spread / 2)
-
-    def right(self, cell: tuple[str, str, str]) -> np.ndarray:
-        return np.stack([self.hits[folder] for folder in self.cell(cell)["folder"]])
-
-
-def judge(study: Study, evidence: Evidence) -> dict[str, dict]:
-    """Name of each claim -> what claims.json says of it."""
-    findings = {name: examine(study, claim, evidence) for name, claim in study.claims.items()}
-    families: dict[str, list[Comparison]] = {}
-    for name, found in findings.items():
-        claim = study.claims[name]
-        own = families.setdefault(claim.family or claim.experiment, [])
-        own += [f.comparison for f in found if f.comparison]
-    for family in families.values():
-        comparing.adjust(family, study.statistics)
-    for name, found in findings.items():
-        for finding in found:
-            decide(finding, study.claims[name], study.statistics)
-    return {name: summary(study, name, found) for name, found in findings.items()}
-
-
-def examine(study: Study, claim: Claim, evidence: Evidence) -> list[Finding]:
-    """The claim's comparisons that this study has runs for, measured but not yet judged."""
+def examine(study: Study, claim: Claim, evidence: Evidence, families: Families) -> list[Finding]:
+    """The claim's comparisons, measured but not yet decided; none if the study has not one of their runs."""
     if claim.experiment not in study.study.experiments:
         return []
-    made = set(evidence.runs[CELL].itertuples(index=False, name=None))
+    own = evidence.of(study, claim.experiment)
     found = []
     for case in cases(claim, study.cells(claim.experiment)):
-        if made.issuperset(case.cells):
-            finding = Finding(case, voided=[why for p in claim.preconditions for why in FAILS[p](case, evidence)])
-            measure(finding, claim, study.statistics, evidence)
-            found.append(finding)
-    return found
+        found += rivals(claim, case, own) if claim.expect == "front" else [Finding(case)]
+    for finding in found:
+        measure(finding, study, claim, own, families)
+    absent = all(finding.verdict == "not run" and not finding.costs for finding in found)
+    return [] if absent else found
 
 
-def measure(finding: Finding, claim: Claim, settings: Statistics, evidence: Evidence) -> None:
-    """Fill in the comparison, or the reason why there is none."""
-    case, metric = finding.case, claim.metric
-    if claim.expect == "front":
-        row = evidence.pareto[(evidence.pareto[CELL] == list(case.a)).all(axis=1)].iloc[0]
-        finding.verdict, finding.reason = FRONT[row[metric]]
-        return
-    if metric in evidence.cost and metric not in evidence.runs:
-        finding.cost = evidence.quartiles(case.a, metric), evidence.quartiles(case.b, metric)
-        finding.verdict, finding.reason = of_cost(*finding.cost, claim.expect)
-        return
-    if metric not in evidence.runs:
-        finding.verdict, finding.reason = "inconclusive", f"no table has the metric {metric!r}"
-        return
-    groups = [evidence.values(cell, metric) for cell in case.cells]
-    missing = sum(int(g.isna().sum()) for g in groups)
+def rivals(claim: Claim, case: Case, evidence: Evidence) -> Iterator[Finding]:
+    """A finding for each model of the same dataset and recipe that is as cheap, or may be; one without if none is."""
+    dataset, model, recipe = case.a
+    others = [cell for cell in evidence.cells if cell[::2] == (dataset, recipe) and cell[1] != model]
+    own = evidence.quartiles(case.a, FRONTS[claim.metric])
+    costs = {cell: evidence.quartiles(cell, FRONTS[claim.metric]) for cell in others}
+    near = [cell for cell in others if costs[cell][0] <= own[1]]
+    for cell in near:
+        yield Finding(Case(case.a, cell), cheaper=costs[cell][1] <= own[0])
+    if not near:
+        yield Finding(case, verdict="supported", reason="no other model is as cheap")
+
+
+def measure(finding: Finding, study: Study, claim: Claim, evidence: Evidence, families: Families) -> None:
+    """Fill in the comparison or the costs, or the reason why there are none."""
+    case, metric = finding.case, "test_accuracy" if claim.expect == "front" else claim.metric
+    missing = [cell for cell in case.cells if cell not in evidence.cells]
     if missing:
-        finding.verdict = "inconclusive"
-        finding.reason = f"{missing} of {sum(map(len, groups))} runs have no {metric}"
+        finding.verdict, finding.reason = "not run", "no runs of " + " and ".join(f"{m} on {d}" for d, m, _ in missing)
         return
-    margin = claim.margin or (settings.margin if metric.endswith("accuracy") else None)
+    finding.voided = [why for name in claim.preconditions for why in CHECKS[name](case, evidence)]
+    if finding.verdict:  # a front without rivals
+        return
+    if metric in evidence.cost:
+        other = evidence.quartiles(case.b, metric) if case.b else (claim.value, claim.value)
+        finding.costs = evidence.quartiles(case.a, metric), other
+        finding.verdict, finding.reason = of_cost(*finding.costs, claim.expect)
+        return
+    finding.reason = unknown(case, metric, evidence)
+    if finding.reason:
+        finding.verdict = "inconclusive"
+        return
+    margin = claim.margin or (study.statistics.margin if claim.is_accuracy or claim.expect == "front" else None)
+
+    def make() -> Comparison:
+        return compare(case, metric, claim.value, evidence, study.statistics, margin)
+
+    if finding.voided:  # shown, but no test
+        finding.comparison = make()
+        return
+    family = claim.family or of_family(study, claim, case, metric, margin)
+    finding.comparison = families.get(family, (metric, case, claim.value, margin), make)
+
+
+def unknown(case: Case, metric: str, evidence: Evidence) -> str:
+    """Why there is nothing to compare, if so: a metric that some runs lack is not averaged over the others."""
+    if metric not in evidence.runs:
+        return f"no table has the metric {metric!r}"
+    groups = [evidence.values(cell, metric) for cell in case.cells]
+    missing, runs = sum(int(group.isna().sum()) for group in groups), sum(map(len, groups))
+    return f"{missing} of {runs} runs have no {metric}" if missing else ""
+
+
+def of_family(study: Study, claim: Claim, case: Case, metric: str, margin: float | None) -> str:
+    """The family's name: the same as in the experiment's table, if that makes this very comparison."""
+    beside = case.b == (case.a[0], study.experiments[claim.experiment].baseline, case.a[2])
+    if metric == "test_accuracy" and beside and not case.control and margin == study.statistics.margin:
+        return table_family(claim.experiment, case.a)
+    return f"{claim.experiment}, {metric}"
+
+
+def table_family(experiment: str, cell: Cell) -> str:
+    """The models of one dataset and recipe beside the experiment's baseline."""
+    return f"{experiment}, {cell[0]}, {cell[2]}"
+
+
+def compare(
+    case: Case, metric: str, value: float | None, evidence: Evidence, settings: Statistics, margin: float | None
+) -> Comparison:
+    groups = [evidence.values(cell, metric) for cell in case.cells]
     if case.b is None:
-        finding.comparison = comparing.compare_with_value(groups[0], claim.value, settings, margin)
-    elif case.control:
-        finding.comparison = comparing.compare_differences(groups, settings)
-    else:
-        paired = metric == "test_accuracy" and evidence.hits and case.a[0] == case.b[0]
-        hits = (evidence.right(case.a), evidence.right(case.b)) if paired else None
-        finding.comparison = comparing.compare(*groups, settings, margin, hits)
-
-
-# --- preconditions ----------------------------------------------------------------------------------------------
-
-
-def failing(case: Case, evidence: Evidence, column: str, sentence: str) -> list[str]:
-    """The sentence for each of the case's cells of which not all runs have the column true."""
-    found = [(cell[1], files.truths(evidence.cell(cell)[column])) for cell in dict.fromkeys(case.cells)]
-    return [f"{sentence.format(model)} in {(~ok).sum()} of {len(ok)} runs" for model, ok in found if not ok.all()]
-
-
-def attention_off(case: Case, evidence: Evidence) -> list[str]:
-    """Models with attention whose runs are not all alive."""
-    return failing(case, evidence, "attention_alive", "the attention of {} is off")
-
-
-def recipes_differ(case: Case, evidence: Evidence) -> list[str]:
-    recipes = list(dict.fromkeys(cell[2] for cell in case.cells))
-    return [f"the models were trained by different recipes ({', '.join(recipes)})"] if len(recipes) > 1 else []
-
-
-def test_was_seen(case: Case, evidence: Evidence) -> list[str]:
-    leaking = [cell[1] for cell in case.cells if files.truths(evidence.cell(cell)["leaks"]).any()]
-    return [f"the test split decided when {' and '.join(dict.fromkeys(leaking))} stopped"] if leaking else []
-
-
-def maps_are_not_sane(case: Case, evidence: Evidence) -> list[str]:
-    return failing(case, evidence, "cam_sane", "the maps of {} survive randomised parameters")
-
-
-FAILS = {
-    "attention_alive": attention_off,
-    "same_recipe": recipes_differ,
-    "test_untouched": test_was_seen,
-    "maps_sane": maps_are_not_sane,
-}
-
-
-FRONT = {
-    "yes": ("supported", "on the front"),
-    "possibly": ("inconclusive", "another model is as cheap, and the difference in accuracy is within its interval"),
-    "no": ("refuted", "another model is better and as cheap"),
-}
+        return comparing.compare_with_value(groups[0], value, settings, margin)
+    if case.control:
+        return comparing.compare_differences(groups, settings)
+    paired = metric == "test_accuracy" and evidence.hits and case.a[0] == case.b[0]
+    hits = (evidence.right(case.a), evidence.right(case.b)) if paired else None
+    return comparing.compare(*groups, settings, margin, hits)
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------
 
 
-def decide(finding: Finding, claim: Claim, settings: Statistics) -> None:
+def decide(finding: Finding, claim: Claim, alpha: float) -> None:
     """The verdict of one comparison, from Holm's p-value, the equivalence test and the preconditions."""
     c = finding.comparison
     if finding.voided:
         finding.verdict, finding.reason = "void", "; ".join(finding.voided)
-    elif c is None:  # counted or timed: decided when it was measured
+    elif c is None:  # not run, or a cost: decided when it was measured
         return
     elif claim.expect == "equal":
         finding.verdict, finding.reason = of_equality(c)
+    elif claim.expect == "not-lower":
+        finding.verdict, finding.reason = of_loss(c)
+    elif claim.expect == "front":
+        finding.verdict, finding.reason = of_front(c, finding.cheaper, alpha)
     else:
-        finding.verdict, finding.reason = of_difference(c, claim.expect, settings.alpha)
+        finding.verdict, finding.reason = of_difference(c, claim.expect, alpha)
 
 
 def of_difference(c: Comparison, expect: str, alpha: float) -> tuple[str, str]:
@@ -200,8 +165,32 @@ def of_equality(c: Comparison) -> tuple[str, str]:
     return "inconclusive", c.note or "neither equivalent nor different"
 
 
-def of_cost(a: tuple[float, float], b: tuple[float, float], expect: str) -> tuple[str, str]:
+def of_loss(c: Comparison) -> tuple[str, str]:
+    """Whether a is no worse than b by the margin or more; that it may be better does not matter."""
+    low, _ = c.equivalence_interval or (-np.inf, np.inf)
+    _, high = c.interval or (-np.inf, np.inf)
+    if c.margin is not None and low > -c.margin:
+        return "supported", ""
+    if c.margin is not None and high < -c.margin:
+        return "refuted", "the loss exceeds the margin"
+    return "inconclusive", c.note or "the loss may exceed the margin"
+
+
+def of_front(c: Comparison, cheaper: bool, alpha: float) -> tuple[str, str]:
+    """Whether a rival that is as cheap is less accurate."""
+    verdict, reason = of_difference(c, "higher", alpha)
+    if verdict == "supported":
+        return verdict, reason
+    if c.p_holm is not None and c.p_holm < alpha:
+        found = "as cheap, and more accurate" if cheaper else "more accurate, and perhaps as cheap"
+        return ("refuted" if cheaper else "inconclusive"), found
+    return "inconclusive", c.note or "as cheap, and no difference in accuracy seen"
+
+
+def of_cost(a: Span, b: Span, expect: str) -> tuple[str, str]:
     """Costs are counted, or timed in turn: different where the quartiles do not overlap."""
+    if np.isnan([*a, *b]).any():
+        return "not run", "it was not measured"
     if expect == "equal":
         apart = a[1] < b[0] or b[1] < a[0]
         return ("refuted", "the quartiles do not overlap") if apart else ("supported", "the quartiles overlap")
@@ -222,24 +211,20 @@ def summary(study: Study, name: str, found: list[Finding]) -> dict:
         why = "the experiment has no such runs here" if listed else "this study does not run the experiment"
         return head | {"verdict": "not run", "reason": f"{why} ({claim.experiment})", "comparisons": []}
     worst = min(found, key=lambda f: WORST_FIRST.index(f.verdict))
-    return head | {
-        "family": claim.family or claim.experiment,
-        "verdict": worst.verdict,
-        "reason": worst.reason,
-        "comparisons": [described(f) for f in found],
-    }
+    described = [describe(finding) for finding in found]
+    return head | {"verdict": worst.verdict, "reason": worst.reason, "comparisons": described}
 
 
-def described(finding: Finding) -> dict:
+def describe(finding: Finding) -> dict:
     case, c = finding.case, finding.comparison
     sides = {"a": named(case.a), "b": named(case.b) if case.b else None}
     if case.control:
         sides["control"] = [named(cell) for cell in case.control]
     numbers = {name: value for name, value in asdict(c).items() if name != "errors"} if c else {}
-    if finding.cost:
-        numbers = {"quartiles": finding.cost}
+    if finding.costs:
+        numbers = {"quartiles": finding.costs}
     return sides | numbers | {"verdict": finding.verdict, "reason": finding.reason, "voided": finding.voided}
 
 
-def named(cell: tuple[str, str, str]) -> dict[str, str]:
+def named(cell: Cell) -> dict[str, str]:
     return dict(zip(CELL, cell, strict=True))

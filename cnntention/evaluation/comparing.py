@@ -3,7 +3,9 @@
 A sample is a Series of one value a run, by seed. Differences, intervals and margins are in the metric's own unit.
 """
 
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -35,7 +37,9 @@ class Comparison:
     sign_flip_p: float | None = None
     seed_correlation: float | None = None
     two_level: tuple[float, float] | None = None
-    family: int = 1
+    family: str = ""
+    tests: int = 1
+    """How many comparisons of the family were tested."""
     note: str = ""
     errors: tuple[float, float] | None = field(default=None, repr=False)
     """Standard error and degrees of freedom of the difference: what the minimum detectable effect is made of."""
@@ -123,11 +127,26 @@ def errors(groups: list[pd.Series]) -> tuple[float, float] | None:
     return statistics.satterthwaite(variances, [len(g) for g in groups]) if any(variances) else None
 
 
-def adjust(family: list[Comparison], settings: Statistics) -> None:
-    """Holm's p-values and the minimum detectable effects of a family's comparisons, in place."""
-    tested = sum(c.p is not None for c in family)
-    for comparison, p in zip(family, statistics.holm([c.p for c in family]), strict=True):
-        comparison.p_holm, comparison.family = p, tested
-        if comparison.errors is not None:
-            alpha = settings.alpha / max(tested, 1)
-            comparison.mde = statistics.detectable(*comparison.errors, alpha, settings.power)
+class Families:
+    """Comparisons by the family that shares its chance of a false alarm; one asked for twice is tested once."""
+
+    def __init__(self, settings: Statistics):
+        self.settings = settings
+        self.made: dict[str, dict[Hashable, Comparison]] = defaultdict(dict)
+
+    def get(self, family: str, what: Hashable, make: Callable[[], Comparison]) -> Comparison:
+        """The family's comparison of that name, made if it is the first time that it is asked for."""
+        if what not in self.made[family]:
+            self.made[family][what] = replace(make(), family=family)
+        return self.made[family][what]
+
+    def adjust(self) -> None:
+        """Holm's p-values, and the minimum detectable effects at his first step, in place."""
+        for family in self.made.values():
+            comparisons = list(family.values())
+            tested = sum(c.p is not None for c in comparisons)
+            alpha = self.settings.alpha / max(tested, 1)
+            for comparison, p in zip(comparisons, statistics.holm([c.p for c in comparisons]), strict=True):
+                comparison.p_holm, comparison.tests = p, tested
+                if comparison.errors is not None:
+                    comparison.mde = statistics.detectable(*comparison.errors, alpha, self.settings.power)

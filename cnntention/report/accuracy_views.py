@@ -4,40 +4,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cnntention import files
 from cnntention.data.cuematch import BINS
 from cnntention.report import text
+from cnntention.report.attention_table import USED
+from cnntention.report.flags import cell_runs, flag, marks
 from cnntention.report.views import View, view
 
 if TYPE_CHECKING:
     from cnntention.report.sources import Tables
-
-
-def cell_runs(tables: "Tables", cell: pd.Series) -> pd.DataFrame:
-    """The runs of a dataset, model and recipe."""
-    runs = tables.of("runs", cell["dataset"], cell["recipe"])
-    return runs[runs["model"] == cell["model"]]
-
-
-def flag(tables: "Tables", cell: pd.Series) -> str:
-    """In how many runs of a cell attention is alive, or off; and how many modules of runs that are alive are not."""
-    runs = cell_runs(tables, cell)
-    alive = files.truths(runs["attention_alive"])
-    if alive.empty:
-        return "–"
-    if not alive.all():
-        return f"off in {text.share((~alive).sum(), len(alive))} runs"
-    modules, living = runs["modules"].sum(), runs["modules_alive"].sum()
-    some = f", {text.share(int(living), int(modules))} modules" if living < modules else ""
-    return f"alive in {text.share(len(alive), len(alive))} runs{some}"
-
-
-def marks(tables: "Tables", cell: pd.Series) -> list[str]:
-    """What else to know before a cell's accuracy is believed."""
-    runs = cell_runs(tables, cell)
-    leaks, diverged = files.truths(runs["leaks"]).sum(), (runs["ended"] == "diverged").sum()
-    found = ["stopped on the test split"] if leaks else []
-    return found + ([f"diverged {text.share(diverged, len(runs))}"] if diverged else [])
 
 
 def accuracy(tables: "Tables", dataset: str) -> View:
@@ -62,8 +36,10 @@ def accuracy(tables: "Tables", dataset: str) -> View:
     return view(
         f"{dataset}: accuracy on {images} test images, mean ± sample standard deviation over n seeds. Top-2, negative "
         "log-likelihood (NLL, nats) and expected calibration error (ECE) are means over seeds. Attention: in how many "
-        "runs any of its modules is alive, or all are off. Without it: the same runs, all attention modules left out, "
-        f"on {tables.study.diagnostics.images:,} test images or all. {chosen(tables, dataset)}",
+        "of the runs that did not diverge any module is alive, and the states of those that are not; used: in how many "
+        f"accuracy falls by more than {USED} standard errors without it, if not in all. Without it: those runs, all "
+        f"attention modules left out, on {tables.study.diagnostics.images:,} test images or all. "
+        f"{chosen(tables, dataset)}",
         rows,
     )
 
@@ -73,8 +49,10 @@ def chosen(tables: "Tables", dataset: str) -> str:
     recipes = [tables.study.recipes[name] for name in tables.of("runs", dataset)["recipe"].unique()]
     best, leaks = any(r.select == "best" for r in recipes), any(r.leaks for r in recipes)
     weights = "last" if not best else "best" if all(r.select == "best" for r in recipes) else "last or best"
-    test = "where noted, the test split decided when to stop" if leaks else "the test split chose nothing"
-    return f"Each run is its {weights} epoch’s weights; {test}."
+    test = "where noted, the test split chose that epoch" if leaks else "the test split chose nothing"
+    lost = (tables.of("runs", dataset)["ended"] == "diverged").any()
+    kept = " A run that diverged keeps the weights from before the epoch in which it did." if lost else ""
+    return f"Each run is its {weights} epoch’s weights; {test}.{kept}"
 
 
 def distance(tables: "Tables", dataset: str) -> View | None:
@@ -87,7 +65,7 @@ def distance(tables: "Tables", dataset: str) -> View | None:
     bins = text.listing([f"{name} {low}–{high}" for name, (low, high) in BINS.items()]) + " px"
     rows = []
     for (model, recipe), own in runs.groupby(["model", "recipe"], sort=False):
-        row = {"Model": model, "Recipe": recipe, "n": len(own)}
+        row = {"Model": model, "Recipe": recipe, "n": len(own), "Attention": flag(tables, own.iloc[0])}
         for name in present:
             label = name.removeprefix("accuracy_").capitalize()
             row[f"{label}, %"] = text.mean_sd(own[name])
@@ -101,8 +79,9 @@ def distance(tables: "Tables", dataset: str) -> View | None:
 
 def learning(tables: "Tables", dataset: str) -> View:
     """How fast each cell's runs learned."""
-    rows = []
-    for (model, recipe), own in tables.of("runs", dataset).groupby(["model", "recipe"], sort=False):
+    rows, runs = [], tables.of("runs", dataset)
+    watching = [name for name in runs["recipe"].unique() if tables.study.recipes[name].monitor == "test"]
+    for (model, recipe), own in runs.groupby(["model", "recipe"], sort=False):
         reached = own["epochs_to_reach"].notna().sum()
         first = text.spread(own["epochs_to_reach"], 0)
         rows.append(
@@ -110,14 +89,16 @@ def learning(tables: "Tables", dataset: str) -> View:
                 "Model": model,
                 "Recipe": recipe,
                 "n": len(own),
+                "Attention": flag(tables, own.iloc[0]),
                 "Mean accuracy over epochs, %": text.mean_sd(own["learning_area"]),
                 "First epoch at the bar": first if reached else "–",
                 "Reached": text.share(reached, len(own)),
                 "Epochs": text.spread(own["epochs"], 0),
             }
         )
+    split = "validation split" + (f", by {text.listing(watching)} the test split," if watching else "")
     return view(
-        f"{dataset}: mean accuracy on the monitored split over a run’s epochs (mean ± sample standard deviation over n "
+        f"{dataset}: mean accuracy on the {split} over a run’s epochs (mean ± sample standard deviation over n "
         f"seeds), and the first epoch of {100 * tables.study.statistics.reach:g} % or more, mean (range) of the runs "
         "that reach it.",
         rows,
@@ -127,17 +108,15 @@ def learning(tables: "Tables", dataset: str) -> View:
 def classes(tables: "Tables", dataset: str) -> View:
     found = tables.of("classes", dataset)
     means = found.groupby(["model", "recipe", "class"], sort=False)["test_accuracy"].mean()
-    cells = tables.of("accuracy", dataset)[["model", "recipe"]].itertuples(index=False)
     names = tables.class_names(dataset)
     rows, heat = [], []
     low, high = means.min(), means.max()
-    for model, recipe in cells:
-        own = [means.get((model, recipe, name), float("nan")) for name in names]
-        rows.append(
-            {"Model": model, "Recipe": recipe} | {name: text.percent(v, 1) for name, v in zip(names, own, strict=True)}
-        )
+    for _, cell in tables.of("accuracy", dataset).iterrows():
+        own = [means.get((cell["model"], cell["recipe"], name), float("nan")) for name in names]
+        row = {"Model": cell["model"], "Recipe": cell["recipe"], "Attention": flag(tables, cell)}
+        rows.append(row | {name: text.percent(v, 1) for name, v in zip(names, own, strict=True)})
         scaled = [None if pd.isna(v) else round(100 * (v - low) / max(high - low, 1e-9)) for v in own]
-        heat.append([None, None, *scaled])
+        heat.append([None, None, None, *scaled])
     caption = (
         f"{dataset}: test accuracy of each class, %, mean over seeds. Shaded from {text.percent(low, 1)} (bare) to "
         f"{text.percent(high, 1)} % (full)."

@@ -8,11 +8,13 @@ from cnntention.report.records import Record
 
 COLUMNS = (
     *("dataset", "model", "recipe", "key", "seed", "module", "kind", "gate", "relative_change", "state"),
-    *("accuracy_drop_identity", "accuracy_drop_mean", "entropy", "distance", "uniform_distance", "head_diversity"),
-    *("channel_spread", "spatial_spread"),
+    *("accuracy_drop_identity", "accuracy_drop_mean", "accuracy_drop_head", "entropy", "distance", "uniform_distance"),
+    *("head_diversity", "effective_heads", "channel_spread", "spatial_spread"),
     *(f"norm_{layer}" for layer in ("query", "key", "value", "out", "mlp.0", "mlp.2", "spatial")),
 )
-"""Always there; the norms of a plugin's layers follow."""
+"""Always there; the norms of a plugin's layers follow. accuracy_drop_head: without the head that is missed most."""
+USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
+USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
 
 
 def attention_table(records: list[Record]) -> pd.DataFrame:
@@ -23,18 +25,24 @@ def attention_table(records: list[Record]) -> pd.DataFrame:
 
 
 def module_row(record: Record, name: str, found: dict[str, Any]) -> dict[str, Any]:
-    heads, gates = found["attention"] or {}, found["gates"] or {}
+    maps, gates = found["attention"] or {}, found["gates"] or {}
+    drops = [head["drop"] for head in maps.get("heads", []) if "drop" in head]
+    measures = ("entropy", "distance", "uniform_distance", "head_diversity", "effective_heads")
     row = record.head | {"key": record.run.key, "module": name}
     row |= {column: found[column] for column in ("kind", "gate", "relative_change", "state")}
+    row |= {"state": "diverged"} if record.diverged else {}
     row |= {"accuracy_drop_identity": found["without"]["drop"], "accuracy_drop_mean": found["mean_effect"]["drop"]}
-    row |= {column: heads.get(column) for column in ("entropy", "distance", "uniform_distance", "head_diversity")}
+    row |= {"accuracy_drop_head": max(drops, default=None)} | {column: maps.get(column) for column in measures}
     row |= {f"{gate}_spread": gates[gate]["spread"] for gate in gates}
     return row | {f"norm_{layer}": norm for layer, norm in found["norms"].items()}
 
 
 def liveness(record: Record) -> dict[str, Any]:
-    """The run's columns of the run table; empty, but for the counts, if the model has no attention."""
-    found = record.attention
-    row = {"attention_alive": found["attention_alive"], "modules_alive": found["modules_alive"]}
-    without = found["without_all"] or {}
-    return row | {"modules": len(found["modules"]), "accuracy_without_attention": without.get("accuracy")}
+    """The run's columns of the run table; empty, but for counts, if the model has no attention or the run diverged."""
+    found = {} if record.diverged else record.attention
+    without = found.get("without_all") or {}
+    # No part of attention_alive: attention that is at work and useless is a finding, not a failed precondition.
+    used = without["drop"] > USED * without["drop_se"] if without else None
+    row = {"modules": len(record.attention["modules"])}
+    row |= {name: found.get(name) for name in ("modules_alive", "attention_alive")}
+    return row | {"attention_used": used, "accuracy_without_attention": without.get("accuracy")}

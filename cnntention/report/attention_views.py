@@ -1,17 +1,16 @@
 """Is the attention alive? A study's attention.csv as tables."""
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cnntention.report import text
+from cnntention.report.flags import shares
 from cnntention.report.views import WORDS, View, view
 
 if TYPE_CHECKING:
     from cnntention.report.sources import Tables
 
-STATES = ("alive", "off", "constant", "uniform")
 MODULE = ["model", "recipe", "module"]
 
 
@@ -34,30 +33,35 @@ def modules(tables: "Tables", dataset: str) -> View | None:
     empty = [name for name in rows[0] if all(row[name] == "–" for row in rows)]
     images = tables.study.diagnostics.images
     caption = (
-        f"{dataset}: every attention module at the end of training, mean (range) over seeds, on {images:,} test images "
-        f"or all. State: {thresholds(tables)}. Change: of the features by the module, relative to their norm. Drop: "
-        "points of accuracy lost when the module is left out, or replaced by its mean effect, which no image chooses. "
-        "Entropy 1 is uniform. Distance: mean distance looked over, as a share of the diagonal (that of uniform "
-        "attention). Diversity: Jensen–Shannon divergence between heads, bits. Spread: sd of CBAM’s gates."
+        f"{dataset}: every attention module at the end of training, mean (range) over the runs that did not diverge, "
+        f"on {images:,} test images or all. State: {thresholds(tables)}. Gate size: of the factor on its output, "
+        "without the sign, which the weights can make up for. Change: of the features by the module, relative to "
+        "their norm. Drop: points of accuracy lost when the module is left out, or replaced by its mean effect, which "
+        "no image chooses. Entropy 1 is uniform. Distance: mean distance looked over, as a share of the diagonal "
+        "(that of uniform attention). Diversity: Jensen–Shannon divergence between heads, bits. Effective heads: so "
+        "many heads that look at wholly different places are as diverse; 1 where all are alike. Spread: sd of CBAM’s "
+        "gates."
     )
     rows = [{name: value for name, value in row.items() if name not in empty} for row in rows]
     return view(caption, rows, WORDS | {"Module", "State"})
 
 
 def module(names: dict[str, str], own: pd.DataFrame) -> dict[str, str]:
-    counts = Counter(own["state"])
+    lost = (own["state"] == "diverged").sum()
+    own = own[own["state"] != "diverged"]
     uniform = own["uniform_distance"].dropna()
     distance = text.spread(own["distance"])
     return {
         **{name.capitalize(): value for name, value in names.items()},
-        "State": ", ".join(f"{state} {counts[state]}/{len(own)}" for state in STATES if counts[state]),
-        "Gate": text.spread(own["gate"], 3),
+        "State": "; ".join(filter(None, [shares(own["state"]), f"{lost} diverged" if lost else ""])),
+        "Gate size": text.spread(own["gate"].abs(), 3),
         "Change": text.spread(own["relative_change"]),
         "Drop, left out": text.spread(100 * own["accuracy_drop_identity"]),
         "Drop, mean effect": text.spread(100 * own["accuracy_drop_mean"]),
         "Entropy": text.spread(own["entropy"], 3),
         "Distance": distance + (f"; uniform {text.number(uniform.mean())}" if len(uniform) else ""),
         "Diversity": text.spread(own["head_diversity"], 3),
+        "Effective heads": text.spread(own["effective_heads"]),
         "Channel spread": text.spread(own["channel_spread"], 3),
         "Spatial spread": text.spread(own["spatial_spread"], 3),
     }
@@ -71,12 +75,13 @@ def grid(tables: "Tables", dataset: str) -> View | None:
         return None
     rows, heat = [], []
     for model, own in found.groupby("model", sort=False):
-        cells = [own.loc[own["recipe"] == recipe, "state"] == "alive" for recipe in recipes]
+        made = [own.loc[own["recipe"] == recipe, "state"] for recipe in recipes]
+        cells = [states[states != "diverged"] == "alive" for states in made]
         shown = [text.share(alive.sum(), len(alive)) if len(alive) else "" for alive in cells]
         rows.append({"Model": model} | dict(zip(recipes, shown, strict=True)))
         heat.append([None, *(round(100 * alive.mean()) if len(alive) else None for alive in cells)])
     caption = (
-        f"{dataset}: attention modules alive at the end, of all modules of all seeds, by model and recipe; shaded from "
-        f"none (bare) to all (full). A module is {thresholds(tables)}."
+        f"{dataset}: attention modules alive at the end, of all modules of all runs that did not diverge, by model and "
+        f"recipe; shaded from none (bare) to all (full). A module is {thresholds(tables)}."
     )
     return view(caption, rows, heat=heat)

@@ -1,8 +1,11 @@
 """What stands under each figure: n, what the marks are, hardware where times are shown; and its alternative text."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cnntention.report import attention_plots, cams, methods, plots, text
+import pandas as pd
+
+from cnntention.report import attention_plots, cams, learning_plots, plots, text
 from cnntention.report.figures import mapped
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ def gates(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     cells = attention_plots.panels(tables, figure.dataset, "gate")
     ends = []
     for (model, recipe), own in cells.items():
-        last = own.sort_values("epoch").groupby("seed").last().drop(columns="epoch").abs()
+        last = at_the_end(tables, figure, model, recipe, own).abs()
         ends.append(f"{model} by {recipe} {text.number(last.to_numpy().mean(), 3)}")
     wide = " The axis is linear up to ±1 and logarithmic beyond." if attention_plots.open_wide(cells) else ""
     return (
@@ -71,11 +74,18 @@ def gates(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     )
 
 
+def at_the_end(tables: "Tables", figure: "Figure", model: str, recipe: str, epochs: pd.DataFrame) -> pd.DataFrame:
+    """The last epoch of each run of a cell that did not diverge, by seed."""
+    runs = tables.of("runs", figure.dataset, recipe)
+    seeds = runs.loc[(runs["model"] == model) & (runs["ended"] != "diverged"), "seed"]
+    return epochs[epochs["seed"].isin(seeds)].sort_values("epoch").groupby("seed").last().drop(columns="epoch")
+
+
 def norms(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     cells = attention_plots.panels(tables, figure.dataset, "query")
     ends = []
     for (model, recipe), own in cells.items():
-        last = own.sort_values("epoch").groupby("seed").last().drop(columns="epoch")
+        last = at_the_end(tables, figure, model, recipe, own)
         ends.append(f"{model} by {recipe} {last.to_numpy().mean():.2g}")
     return (
         "A line is one layer of one module of one run: the L2 norm of its weights. Where query, key and value fall "
@@ -101,25 +111,45 @@ def attention(figure: "Figure", tables: "Tables") -> tuple[str, str]:
 def curves(figure: "Figure", tables: "Tables") -> tuple[str, str]:
     cells = tables.of("accuracy", figure.dataset, figure.recipe)
     rows = tables.of("curves", figure.dataset, figure.recipe)
-    last = rows[rows["epoch"] == rows["epoch"].max()].groupby("model", sort=False)
-    marks = "Thin lines are seeds, thick ones their mean." if cells["n"].max() > 1 else "A line is a run."
+    marks = "A line is a run."
+    if cells["n"].max() > 1:
+        marks = "Thin lines are seeds, thick ones their mean as far as all runs of a model go."
+    marks += cut_short(tables.of("runs", figure.dataset, figure.recipe))
     if figure.kind == "validation":
-        split, images = plots.monitored(figure, tables)
+        split, images = learning_plots.monitored(figure, tables)
         unseen = "validation images that no training saw"
         whose = unseen if split == "validation" else "test images, which this recipe watches"
-        ends = "; ".join(f"{m} {text.percent(v)} %" for m, v in last["val_accuracy"].mean().items())
-        far = plots.falls_far(rows["val_accuracy"], images)
+        ends = last_means(rows, "val_accuracy", lambda value: f"{text.percent(value)} %")
+        far = learning_plots.falls_far(rows["val_accuracy"], images)
         scaled = " The axis is logarithmic in the error, so that late differences show." if far else ""
         return (
             f"On {images:,} {whose}. {marks}{scaled}",
             f"{split.capitalize()} accuracy over {rows['epoch'].max()} epochs on {figure.dataset}; "
-            f"mean at the end: {ends}.",
+            f"mean at the last epoch of all runs: {ends}.",
         )
-    ends = "; ".join(f"{m} {text.number(v, 3)}" for m, v in last["train_loss"].mean().items())
+    ends = last_means(rows, "train_loss", lambda value: text.number(value, 3))
     return (
         f"Mean cross-entropy of each epoch’s augmented batches while they were learned. {marks}",
-        f"Training loss over {rows['epoch'].max()} epochs on {figure.dataset}; mean at the end: {ends}.",
+        f"Training loss over {rows['epoch'].max()} epochs on {figure.dataset}; mean at the last epoch of all runs: "
+        f"{ends}.",
     )
+
+
+def cut_short(runs: pd.DataFrame) -> str:
+    """How many runs did not last all epochs, as a sentence; empty where all did."""
+    counts, words = runs["ended"].value_counts(), {"early stopping": "stopped early", "diverged": "diverged"}
+    parts = text.listing([f"{counts[why]} {how}" for why, how in words.items() if why in counts])
+    return f" Of {text.plural(len(runs), 'run')} {parts}." if parts else ""
+
+
+def last_means(rows: pd.DataFrame, column: str, shown: Callable[[float], str]) -> str:
+    """Each model's mean at the last epoch that all of its runs have, and which that is if it is not the last of all."""
+    ends, longest = [], rows["epoch"].max()
+    for model, own in rows.groupby("model", sort=False):
+        mean = learning_plots.shared_mean(own, column)
+        where = "" if mean.empty or mean.index[-1] == longest else f" (epoch {mean.index[-1]})"
+        ends.append(f"{model} {shown(mean.iloc[-1]) if len(mean) else 'none'}{where}")
+    return "; ".join(ends)
 
 
 def cost(figure: "Figure", tables: "Tables") -> tuple[str, str]:
@@ -142,7 +172,7 @@ def cost(figure: "Figure", tables: "Tables") -> tuple[str, str]:
         )
     ends = "; ".join(f"{row['model']} {row['training_step_ms']:.1f} ms" for _, row in found.iterrows())
     return (
-        f"{marks} Horizontal bars: interquartile range of the step’s time. Measured in fp32 on "
+        f"{marks} Horizontal bars: quartiles of the step’s time. Measured in fp32 on "
         f"{text.listing(text.distinct(found['hardware']))}, {tables.in_turn}",
         f"Scatter plot of test accuracy against the time of a training step on {figure.dataset}. Step: {ends}. "
         f"Accuracy: {means(figure, tables)}.",
@@ -180,24 +210,3 @@ def grid(figure: "Figure", tables: "Tables") -> tuple[str, str]:
         f"Grid of Grad-CAM maps: {len(found.rows)} test images of {figure.dataset}, models {models}. "
         f"Predicted correctly: {right}.{none}",
     )
-
-
-def published(tables: "Tables") -> dict[str, str]:
-    """What to know before our numbers are laid beside the published ones, for each dataset that both have."""
-    remarks, rows = {}, tables.frames["published"]
-    for _, data in tables.frames["datasets"].iterrows():
-        own = rows[(rows["dataset"] == data["dataset"]) & (rows["n"] > 0)]
-        if own.empty:
-            continue
-        epochs = [text.number(e, 0) for e in sorted(own["our_epochs"].unique())]
-        there = [str(e) for e in sorted(own["epochs"].unique())]
-        differ = "the same epochs as published" if epochs == there else f"published: {text.listing(there)}"
-        recipes = text.listing(list(own["our_recipe"].unique()))
-        check = ""
-        if methods.source_check(data) == methods.OTHER_FILES:
-            check = " Its source is not byte for byte its authors’ files: compare only as far as the images agree."
-        remarks[data["dataset"]] = (
-            f"Trained here on {data['train']:,} images for {text.listing(epochs)} epochs ({differ}), recipe {recipes} "
-            f"for every model; tested on {data['test']:,} images.{check}"
-        )
-    return remarks

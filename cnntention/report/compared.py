@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cnntention.report import text
-from cnntention.report.accuracy_views import flag, marks
+from cnntention.report.flags import flag, marks
 from cnntention.report.views import WORDS, View, view
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def findings(tables: "Tables", experiment: str | None) -> list[dict]:
         return []
     alpha, items = tables.study.statistics.alpha, []
     for (dataset, recipe), rows in of(tables, experiment).groupby(["dataset", "recipe"], sort=False):
-        cells = tables.of("accuracy", dataset, recipe).set_index("model")
+        cells = tables.of("accuracy", dataset, recipe).set_index("model", drop=False)
         baseline = rows["baseline"].iloc[0]
         base = cells.loc[baseline]
         lines = [
@@ -56,13 +56,19 @@ def findings(tables: "Tables", experiment: str | None) -> list[dict]:
                 "difference": METRIC.named(row["difference"]),
                 "interval": interval(row),
                 "score": f"{text.scored(cells.loc[row['model']])}, {text.seeds_of([row['n']])}",
-                "outcome": outcome(row, alpha),
+                "outcome": "; ".join([outcome(row, alpha), *doubt(tables, row)]),
             }
             for _, row in rows.iterrows()
         ]
-        against = f"against {baseline}, {text.scored(base)}, {text.seeds_of([base['n']])}"
-        items.append({"where": f"{dataset}, recipe {recipe}", "against": against, "lines": lines})
+        against = [f"against {baseline}", text.scored(base), text.seeds_of([base["n"]]), *doubt(tables, base)]
+        items.append({"where": f"{dataset}, recipe {recipe}", "against": ", ".join(against), "lines": lines})
     return items
+
+
+def doubt(tables: "Tables", cell: pd.Series) -> list[str]:
+    """Attention that is not alive in all runs, to be said beside their accuracy."""
+    told = flag(tables, cell)
+    return [] if told == "–" or told.startswith("alive") else [f"attention: {told}"]
 
 
 def interval(row: pd.Series) -> str:
@@ -124,14 +130,14 @@ def statistics(row: pd.Series | None, is_baseline: bool) -> dict[str, str]:
 
 
 def caption(tables: "Tables", name: str, baseline: str | None) -> str:
-    settings, counts = tables.study.statistics, of(tables, name)["family"]
+    settings, counts = tables.study.statistics, of(tables, name)["tests"]
     if baseline is None or counts.empty:
         return f"Experiment {name}: mean test accuracy. It has no model beside a baseline, so nothing is compared."
     return (
         f"Experiment {name}: mean test accuracy minus that of {baseline}, same dataset and recipe, percentage points. "
         f"Interval and p: Welch’s t over seeds, p adjusted by Holm over the {text.plural(int(counts.max()), 'test')} "
-        "of this table. P(higher): chance that a run of the model beats one of the baseline. MDE: minimum detectable "
-        f"effect, the smallest true difference found {100 * settings.power:g} % of the time. Equivalent: two one-sided "
-        f"tests within ±{METRIC.named(settings.margin, signed=False)}. With fewer than {settings.min_seeds} seeds a "
-        "model nothing is tested."
+        "of one dataset and recipe. P(higher): chance that a run of the model beats one of the baseline. MDE: minimum "
+        f"detectable effect, the smallest true difference found {100 * settings.power:g} % of the time. Equivalent: "
+        f"two one-sided tests within ±{METRIC.named(settings.margin, signed=False)}. With fewer than "
+        f"{settings.min_seeds} seeds a model nothing is tested."
     )

@@ -1,7 +1,5 @@
 """The profiles as a table: what each model costs on each dataset's images."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -34,17 +32,17 @@ def costs(own: dict, base: dict | None) -> dict:
     row |= {"macs": own["macs"], "macs_ratio": own["macs"] / base["macs"] if base else None}
     row |= {"attention_matrix_bytes": own["attention_matrix_bytes"]}
     for name, measurement in TIMES.items():
-        times = own[measurement]
-        row |= {f"{name}_ms": times["median_ms"], f"{name}_iqr_ms": times["iqr_ms"]}
-        ratio, iqr = round_ratio(times["rounds_ms"], base[measurement]["rounds_ms"]) if base else (None, None)
-        row |= {f"{name}_ratio": ratio, f"{name}_ratio_iqr": iqr}
+        rounds = np.array(own[measurement]["rounds_ms"])
+        # of the rounds' ratios: what slows a whole round is not in them
+        ratios = rounds / base[measurement]["rounds_ms"] if base else np.full(1, np.nan)
+        row |= spread(f"{name}_ms", rounds) | spread(f"{name}_ratio", ratios)
     row |= {"inference_images_per_s": own["inference"]["images_per_s"]}
     row |= {"training_images_per_s": own["training_step"]["images_per_s"]}
     row |= {"training_memory_bytes": own["training_memory"]["bytes"]}
     return row | {f"{name}_joules": value for name, value in own["joules"].items()}
 
 
-def round_ratio(own: Sequence[float], base: Sequence[float]) -> tuple[float, float]:
-    """Median and interquartile range of the rounds' ratios: what slows a whole round is not in them."""
-    low, median, high = np.percentile(np.divide(own, base), (25, 50, 75)).tolist()
-    return median, high - low
+def spread(name: str, rounds: np.ndarray) -> dict[str, float]:
+    """The median, under the name itself, and the quartiles of a measurement's rounds."""
+    low, median, high = np.percentile(rounds, (25, 50, 75)).tolist()
+    return {name: median, f"{name}_q25": low, f"{name}_q75": high}

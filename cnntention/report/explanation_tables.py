@@ -71,18 +71,21 @@ def look_ups(made: dict) -> Iterator[dict]:
 
 
 def run_columns(record: Record) -> dict:
-    """What a run's row says of its explanations: PRIMARY's maps on the primary region; the best head's look-up."""
+    """What a run's row says of its explanations: PRIMARY's maps on the primary region; the look-up of the best module.
+
+    lookup is a mean over heads: a maximum grows with their number. lookup.csv has every head.
+    """
     made = record.explained
     stage, target = PRIMARY
     scores = made["scores"]
     cams = scores["localisation"][stage][target][scores["region"]]["gradcam"] if scores["region"] else {}
-    heads = [row["score"] for row in look_ups(made) if row["direction"] == "match_to_cue"]
+    modules = [directions["match_to_cue"] for directions in made["lookup"]["modules"].values()]
     return {
         "cam_sane": made["sanity"]["sane"][stage],
         "cam_mass": cams.get("mass"),
         "cam_auc": cams.get("auc"),
         "road": scores["road"]["methods"]["gradcam"]["road"],
-        "lookup": max(heads, default=None),
+        "lookup": max((float(np.mean([head["score"] for head in heads])) for heads in modules), default=None),
     }
 
 

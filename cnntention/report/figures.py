@@ -89,7 +89,7 @@ KINDS = {
         ("norms", "Norms of query, key and value by epoch", "svg", queried),
     ],
     "learning": [
-        ("validation", "Validation accuracy by epoch", "svg", recipes_on),
+        ("validation", "Accuracy by epoch", "svg", recipes_on),
         ("loss", "Training loss by epoch", "svg", recipes_on),
     ],
     "cost": [
@@ -166,9 +166,10 @@ def draw(figure: Figure, tables: "Tables", path: "Path") -> int:
     """Draw one figure into a file; returns its width at its natural size, CSS px."""
     from matplotlib import style
 
-    from cnntention.report import attention_plots, cams, plots
+    from cnntention.report import attention_plots, cams, learning_plots, plots
 
     modules = {"gates": attention_plots, "norms": attention_plots, "attention": attention_plots}
+    modules |= {"validation": learning_plots, "loss": learning_plots}
     drawer = cams.grid if figure.kind.startswith("cam-") else getattr(modules.get(figure.kind, plots), figure.kind)
     with style.context(["default", STYLE]), files.atomic(path) as temporary:
         sheet = drawer(figure, tables)

@@ -18,6 +18,7 @@ from cnntention.report import (
     figures,
     map_views,
     methods,
+    published_views,
     sources,
     text,
     verdicts,
@@ -136,8 +137,8 @@ def numbered_tables(tables: Tables) -> dict:
         }
         for name in tables.study.study.experiments
     ]
-    remarks = captions.published(tables)
-    published = {dataset: (remark, views.published(tables, dataset)) for dataset, remark in remarks.items()}
+    remarks = published_views.remarks(tables)
+    published = {dataset: (remark, published_views.table(tables, dataset)) for dataset, remark in remarks.items()}
     single = {"datasets": views.datasets(tables), "splits": views.splits(tables), "runs": views.runs(tables)}
     ordered = [claim.numbers for claim in claims]
     ordered += [by[kind][d] for kinds in TOGETHER for d in tables.datasets for kind in kinds]

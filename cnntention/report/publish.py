@@ -12,12 +12,13 @@ import pandas as pd
 from cnntention import files
 from cnntention.errors import UserError
 from cnntention.report import compared, sources, text, verdicts
-from cnntention.report.accuracy_views import flag, marks
+from cnntention.report.flags import flag, marks
 from cnntention.report.sources import Tables
 
 START, END = "<!-- results: written by `snakemake publish` -->", "<!-- /results -->"
 PARTS = {"tables": "card.json", "claims": "claims.json", "report": "card.json"}
 """What is published, and the file of it that is written last: without it the part is not finished."""
+NEEDED = ("runs", "accuracy", "experiments", "attention", "datasets")
 ARRAYS = "*.safetensors"  # maps and single predictions: too large to keep in every clone, and remade by `summarise`
 
 
@@ -47,7 +48,7 @@ def write_readme(published: Path, readme: Path) -> None:
 
 def section(folder: Path, root: Path) -> str:
     """One study: its question, the answer, claims and cells, one figure, and where the numbers come from."""
-    tables = sources.read_some(folder / "tables", folder / "claims", ("runs", "accuracy", "experiments", "datasets"))
+    tables = sources.read_some(folder / "tables", folder / "claims", NEEDED)
     cells = tables.frames["experiments"]
     link = folder.relative_to(root) / "report/report.md"
     lines = [f"**{tables.study.study.question}** ([report]({link}))\n", *(f"{s}\n" for s in answer(tables))]
@@ -101,9 +102,10 @@ def provenance(tables: Tables) -> str:
     machines = "; ".join(text.distinct(runs["hardware"]))
     used = "; ".join(f"{name}: {source_of(data.loc[name])}" for name in tables.datasets)
     return (
-        "Mean ± sample sd over n seeds. Attention: in how many runs it is alive, or off. Tests: Welch’s t, Holm, from "
-        f"{tables.study.statistics.min_seeds} seeds a model on. Hardware: {machines}. "
-        f"Code: {text.code(runs)}. Data: {used}."
+        "Mean ± sample sd over n seeds. Attention: in how many of the runs that did not diverge it is alive, and if "
+        "not in all, in how many it is used: accuracy falls without it. Tests: Welch’s t, Holm, from "
+        f"{tables.study.statistics.min_seeds} seeds a model on. Hardware: {machines}. Code: {text.code(runs)}. Data: "
+        f"{used}."
     )
 
 

@@ -25,6 +25,11 @@ class Record:
     def made(self) -> dict[str, Any]:
         return files.read_json(f"{self.run.folder}/run.json")
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss was not finite; its weights are then those of the last whole epoch, or the initial ones."""
+        return self.made["ended"] == "diverged"
+
     @cached_property
     def history(self) -> pd.DataFrame:
         """A row an epoch."""

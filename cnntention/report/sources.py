@@ -12,14 +12,14 @@ from cnntention.errors import UserError
 
 NEEDED = {
     "runs": "dataset model recipe seed test_accuracy test_accuracy_low test_accuracy_high test_images ended leaks "
-    "attention_alive modules_alive modules accuracy_without_attention accuracy_near accuracy_mid accuracy_far "
+    "attention_alive attention_used modules epochs accuracy_without_attention accuracy_near accuracy_mid accuracy_far "
     "distance_slope learning_area epochs_to_reach hardware threads torch commit version",
     "accuracy": "dataset model recipe n mean sd min max top2 nll ece",
     "experiments": "experiment dataset model recipe n mean sd min max difference",
     "curves": "dataset model recipe seed epoch train_loss val_accuracy",
     "classes": "dataset model recipe seed class test_accuracy",
     "attention": "dataset model recipe seed module kind gate relative_change state accuracy_drop_identity "
-    "accuracy_drop_mean entropy distance uniform_distance head_diversity channel_spread spatial_spread",
+    "accuracy_drop_mean entropy distance uniform_distance head_diversity effective_heads channel_spread spatial_spread",
     "explanations": "dataset model recipe seed stage target method region reportable mass normalized_mass auc",
     "faithfulness": "dataset model recipe seed method road road_se images",
     "sanity": "dataset model recipe seed stage level correlation threshold sane draws images",
@@ -29,15 +29,15 @@ NEEDED = {
     "training_memory_bytes training_step_joules inference_image_joules energy batch_size hardware",
     "pareto": "dataset recipe model low high front_macs front_time",
     "published": "dataset model test_error epochs note our_recipe our_epochs our_error our_sd n",
-    "datasets": "dataset image classes train val test key source source_sha256 licence",
+    "datasets": "dataset format image classes train val test key source source_sha256 licence",
 }
 COMPARISONS = (
-    "experiment baseline dataset model recipe n n_baseline difference p p_holm family superiority mde margin t_low "
+    "experiment baseline dataset model recipe n n_baseline difference p p_holm tests superiority mde margin t_low "
     "t_high superiority_low superiority_high equivalence_low equivalence_high equivalence_p equivalent note"
 )
 TEXT = ("dataset", "model", "recipe", "experiment", "class", "key", "seeds", "commit", "note", "our_recipe", "baseline")
 TEXT += ("source", "source_sha256", "licence", "image", "hardware", "energy", "torch", "folder", "module", "kind")
-TEXT += ("state", "stage", "target", "method", "region", "direction", "other", "ended")
+TEXT += ("format", "state", "stage", "target", "method", "region", "direction", "other", "ended")
 
 
 @dataclass(frozen=True)

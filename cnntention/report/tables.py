@@ -10,10 +10,10 @@ import pandas as pd
 
 from cnntention import files, plan, provenance
 from cnntention.config import Study
+from cnntention.evaluation.pareto import pareto
 from cnntention.report.attention_table import attention_table, liveness
 from cnntention.report.cost_table import cost_table
 from cnntention.report.explanation_tables import explanation_tables, run_columns
-from cnntention.report.pareto import pareto
 from cnntention.report.records import Record
 
 CELL = ["dataset", "model", "recipe", "key"]
@@ -31,7 +31,7 @@ def write_tables(study: Study, out: Path) -> None:
         "curves": curves(records),
         "classes": classes(study, records),
         "cost": costs,
-        "pareto": pareto(table, costs),
+        "pareto": pareto(table, costs, study.statistics),
         "attention": attention_table(records),
         "published": published(study, table),
         "datasets": datasets(study),
@@ -51,7 +51,10 @@ def write_tables(study: Study, out: Path) -> None:
 
 
 def run_row(study: Study, record: Record) -> dict:
-    """One run: what it is, how it scored on the test split, how it was trained and where."""
+    """One run: what it is, how it scored on the test split, how it was trained and where.
+
+    val_accuracy, best_val_accuracy, learning_area: of the split that the recipe monitors.
+    """
     made, scores = record.made, record.scores
     facts = made["provenance"]
     low, high = scores["top1_interval"]
@@ -165,7 +168,7 @@ def published(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         ours = runs[(runs["dataset"] == dataset) & (runs["model"] == entry.model)]
         for recipe, part in ours.groupby("recipe", sort=False) if len(ours) else [(None, ours)]:
             errors = 100 * (1 - part["test_accuracy"])
-            row = {"our_recipe": recipe, "our_epochs": part["epochs"].iloc[0] if recipe else None}
+            row = {"our_recipe": recipe, "our_epochs": part["epochs"].mean()}
             row |= {"our_error": errors.mean(), "our_sd": errors.std(ddof=1), "n": len(part)}
             rows.append(entry.model_dump() | {"dataset": dataset} | row)
     columns = ["dataset", "model", "test_error", "epochs", "note"]

@@ -142,11 +142,12 @@ UNITS = {
     "cam_mass": Unit(100, 2, "points of the Grad-CAM mass on the region", " % of the mass"),
     "cam_auc": Unit(name="in the AUC of the Grad-CAM map"),
     "road": Unit(name="in ROAD"),
-    "lookup": Unit(name="times uniform attention, on the other place"),
+    "lookup": Unit(name="times uniform attention, on the other place, mean over heads of the best module"),
     "training_step_ratio": Unit(1, 2, "times the base model’s training step", " × the base model’s training step"),
     # of attention modules, mean over a run's
     "relative_change": Unit(name="in the relative change of the features, mean over modules"),
     "entropy": Unit(name="in the normalized entropy of attention, mean over modules"),
+    "effective_heads": Unit(1, 2, "effective heads, mean over modules", " effective heads"),
     "head_diversity": Unit(name="bits between heads, mean over modules", level=" bits"),
 }
 
@@ -155,7 +156,7 @@ def unit(metric: str) -> Unit:
     """How a metric of the tables is written; of a name that is not known, the name itself."""
     if metric in UNITS:
         return UNITS[metric]
-    if "accuracy" in metric:
+    if "accuracy" in metric or metric.startswith("front_"):
         return POINTS
     if metric.endswith("_ms"):
         return Unit(1, 2, "ms", " ms")

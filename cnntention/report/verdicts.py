@@ -92,11 +92,14 @@ def counted(verdicts: list[str]) -> str:
 
 
 def alive(tables: "Tables") -> str:
-    """How many runs have attention that does something; nothing where none has any."""
-    found = files.truths(tables.frames["runs"]["attention_alive"])
-    if found.empty:
+    """In how many runs that did not diverge attention does something; nothing where none has any."""
+    runs = tables.frames["runs"]
+    found = files.truths(runs["attention_alive"])
+    lost = ((runs["ended"] == "diverged") & (runs["modules"] > 0)).sum()
+    if found.empty and not lost:
         return ""
-    return f"Attention is alive in {found.sum()} of {text.plural(len(found), 'run')} with any."
+    more = f"; {lost} more diverged" if lost else ""
+    return f"Attention is alive in {found.sum()} of {text.plural(len(found), 'run')} with any{more}."
 
 
 # --- one comparison -----------------------------------------------------------------------------------------------
@@ -115,14 +118,23 @@ def against(tables: "Tables", name: str, claim: dict, found: dict) -> str:
     a, b, every = found["a"], found["b"], claim["comparisons"]
     many = len({c["a"]["dataset"] for c in every}) > 1 or "control" in found
     where = f", {a['dataset']}" if many else ""
+    control = than_control(found)
     if b is None:
         value = tables.study.claims[name].value
         return f"{a['model']}{where}" + ("" if value is None else f" against {text.unit(claim['metric']).value(value)}")
-    control = f", minus that on {found['control'][0]['dataset']}" if "control" in found else ""
     if a["model"] == b["model"]:
         return f"{a['model']} by {a['recipe']} against {b['recipe']}{where}{control}"
     by = f" by {b['recipe']}" if b["recipe"] != a["recipe"] else ""
     return f"{a['model']} against {b['model']}{by}{where}{control}"
+
+
+def than_control(found: dict) -> str:
+    """What else is taken away from the difference: the same on a control dataset, or of a control model."""
+    if "control" not in found:
+        return ""
+    a, control = found["a"], found["control"][0]
+    other = f"on {control['dataset']}" if control["dataset"] != a["dataset"] else f"of {control['model']}"
+    return f", minus that {other}"
 
 
 def effect(metric: str, found: dict) -> str:
@@ -168,15 +180,14 @@ def numbers(tables: "Tables", name: str, claim: dict) -> View:
     kept = [row for row in rows if set(list(row.values())[1:]) != {"–"}]
     alpha = tables.verdicts["statistics"]["alpha"]
     caption = (
-        f"{name}: {claim['metric']}; p adjusted within the family {claim['family']}. Within: equivalence by two "
-        f"one-sided tests, interval of {100 * (1 - 2 * alpha):g} %."
+        f"{name}: {claim['metric']}. Family: the comparisons among which Holm adjusts p. Within: equivalence by two "
+        f"one-sided tests, p as it is, interval of {100 * (1 - 2 * alpha):g} %."
     )
     return view(caption, kept, {"Statistic"})
 
 
 def heading(found: dict) -> str:
-    a, b = found["a"], found["b"]
-    control = f", minus that on {found['control'][0]['dataset']}" if "control" in found else ""
+    a, b, control = found["a"], found["b"], than_control(found)
     if b is None:
         return f"{a['model']}, {a['dataset']}, {a['recipe']}"
     if a["recipe"] == b["recipe"]:
@@ -215,7 +226,8 @@ def measured(unit: text.Unit, found: dict) -> dict[str, str]:
         "Difference": unit.named(found["difference"]),
         "95 % interval (Welch)": unit.interval(found["interval"]),
         "p": text.p_value(found["p"]),
-        f"p (Holm over {found['family']})": text.p_value(found["p_holm"]),
+        "p (Holm)": text.p_value(found["p_holm"]),
+        "Family": f"{found['family']} ({text.plural(found['tests'], 'test')})" if found["p_holm"] is not None else "–",
         "Minimum detectable effect": unit.named(found["mde"], signed=False) if found["mde"] is not None else "–",
         **equal,
         "P(A > B)": better,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from cnntention.report import methods, text
+from cnntention.report.attention_table import USED
+from cnntention.report.flags import of_run
 
 if TYPE_CHECKING:
     from cnntention.report.sources import Tables
@@ -40,9 +42,9 @@ def cost(tables: "Tables", dataset: str) -> View:
             "Attention parameters": f"{row['attention_parameters']:,}",
             "MMACs": f"{row['macs'] / 1e6:,.2f}" + ratio(row["macs_ratio"]),
             "Attention matrices": text.size(row["attention_matrix_bytes"]),
-            "Latency, ms": f"{text.number(row['latency_ms'])} ({text.number(row['latency_iqr_ms'])})",
+            "Latency, ms": f"{text.number(row['latency_ms'])} ({quartiles(row, 'latency_ms')})",
             "Training, images/s": text.number(row["training_images_per_s"], 0),
-            "Training time": spread(row["training_step_ratio"], row["training_step_ratio_iqr"]),
+            "Training time": multiple(row, "training_step_ratio"),
             "Training memory": text.size(row["training_memory_bytes"]),
         }
         | joules(row)
@@ -53,9 +55,9 @@ def cost(tables: "Tables", dataset: str) -> View:
     return view(
         f"{dataset}: cost on images of {first['image'].replace('x', ' × ')}, in fp32. MMACs: million multiply-"
         "accumulates of one image’s forward pass (× the first model without attention). Attention matrices: one "
-        "image’s, if they were stored. Latency: batch of 1, median (interquartile range). Training: steps of "
+        "image’s, if they were stored. Latency: batch of 1, median (quartiles). Training: steps of "
         f"{first['batch_size']} images; its time as a multiple of the first model without attention, median "
-        "(interquartile range) of each round’s ratio; memory is what a first step adds at its peak. Energy: "
+        "(quartiles) of each round’s ratio; memory is what a first step adds at its peak. Energy: "
         f"{first['energy']}{whole}. Measured on {text.listing(text.distinct(found['hardware']))}, {tables.in_turn}",
         rows,
     )
@@ -69,40 +71,19 @@ def joules(row: pd.Series) -> dict[str, str]:
     return {"Training step, J": text.number(step), "Inference, mJ/image": text.number(image)}
 
 
-def spread(value: float, iqr: float) -> str:
-    """A multiple of the base model's, which is exactly 1."""
-    return "–" if pd.isna(value) else f"×{value:.2f}" + (f" ({iqr:.2f})" if value != 1 or iqr else "")
+def quartiles(row: pd.Series, name: str) -> str:
+    return f"{text.number(row[f'{name}_q25'])}–{text.number(row[f'{name}_q75'])}"
+
+
+def multiple(row: pd.Series, name: str) -> str:
+    """Of the base model's, which is exactly 1 of itself."""
+    if pd.isna(row[name]):
+        return "–"
+    return f"×{row[name]:.2f}" + ("" if row[f"{name}_q25"] == row[f"{name}_q75"] else f" ({quartiles(row, name)})")
 
 
 def ratio(value: float) -> str:
     return "" if pd.isna(value) else f" (×{value:.2f})" if abs(value - 1) > 0.005 or value == 1 else f" (×{value:.3f})"
-
-
-def published(tables: "Tables", dataset: str) -> View:
-    rows = []
-    for _, row in tables.of("published", dataset).iterrows():
-        ours = "not run here"
-        if row["n"]:
-            ours = text.number(row["our_error"]) + (
-                f" ± {text.number(row['our_sd'])}" if row["n"] > 1 else " (one seed)"
-            )
-        rows.append(
-            {
-                "Model": row["model"],
-                "Published error, %": text.number(row["test_error"]),
-                "Published epochs": row["epochs"],
-                "Our error, %": ours,
-                "n": row["n"] or "–",
-                "Our epochs": text.number(row["our_epochs"], 0),
-                "Our recipe": row["our_recipe"] if row["n"] else "–",
-                "Note": row["note"],
-            }
-        )
-    caption = (
-        f"{dataset}: test error of the original study, one run each, beside ours (mean ± sample standard deviation "
-        "over n seeds). The note says how the published number was made."
-    )
-    return view(caption, rows)
 
 
 def datasets(tables: "Tables") -> View:
@@ -146,7 +127,8 @@ def runs(tables: "Tables") -> View:
             "Seed": row["seed"],
             "Test, %": text.percent(row["test_accuracy"]),
             "95 % interval": text.span(row["test_accuracy_low"], row["test_accuracy_high"]),
-            "Val, %": text.percent(row["val_accuracy"]),
+            "Attention": of_run(tables, row),
+            "Val, %": "–" if watches_test(tables, row) else text.percent(row["val_accuracy"]),
             "Epochs": row["epochs"],
             "Training, s": text.number(row["train_seconds"], 0),
             "Resumed": row["resumed"],
@@ -159,8 +141,14 @@ def runs(tables: "Tables") -> View:
         " Gate: the learned factor on an attention module’s output at the end; 0 means that it is off." if gates else ""
     )
     caption = (
-        "Every run: test accuracy with the 95 % Wilson interval of sampling the test images alone, validation "
-        "accuracy, time, and the folder that holds all about it. Resumed: how often it went on after an "
-        f"interruption.{gated}"
+        "Every run: test accuracy with the 95 % Wilson interval of sampling the test images alone, its attention "
+        f"modules by state (not used: without them accuracy falls by no more than {USED} standard errors), validation "
+        "accuracy (– where the recipe watches the test split instead), time, and the folder that holds all about it. "
+        f"Resumed: how often it went on after an interruption.{gated}"
     )
     return view(caption, rows, WORDS | {"Hardware", "torch", "Commit", "Folder"})
+
+
+def watches_test(tables: "Tables", run: pd.Series) -> bool:
+    """Whether what is called validation accuracy in the tables is measured on the test split."""
+    return tables.study.recipes[run["recipe"]].monitor == "test"

@@ -1,0 +1,138 @@
+"""Every question at two scales: in config.yaml with seeds enough for its claims, in cpu.yaml for two cores."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+from cnntention.config import Model, Study, load
+from cnntention.config.claims import cases
+from cnntention.config.study import Run
+from cnntention.models.registry import build
+from cnntention.profiling import count_macs
+
+FULL = load([ROOT / "config.yaml"])
+CPU = load([ROOT / "config.yaml", ROOT / "workflow/studies/cpu.yaml"])
+SCALES = {"full": FULL, "cpu": CPU}
+SAME_RECIPES = ["published", "liveness", "residual", "optimizer", "reduction", "placement", "controls", "combined",
+                "tuning", "positions"]  # fmt: skip
+
+# Claims about CIFAR-10 of experiments that a cpu study makes on MNIST, or about a number of the ResNet-20's.
+FULL_ONLY = {"C1", "C2", "C3", "C5", "C7", "C17", "C20"}
+
+# Seconds that a training image of 32 px takes on one core in bf16: a block in each stage, of 16 channels and twice and
+# four times as many; then one attention module on stage 2, of 16 x 16 positions.
+BLOCKS = 1 / 1200
+ATTENTION = {"self-attention": 1 / 520 - 1 / 1200, "multi-head": 1 / 340 - 1 / 1200, "cbam": 1 / 840 - 1 / 1200}
+POSITIONS = {"stage1": 16, "stage2": 1, "stage3": 1 / 16}  # squared: what one pair of all positions costs
+
+
+def seconds_an_image(model: Model, side: int) -> float:
+    blocks, scale = (model.depth - 2) // 6, (side / 32) ** 2
+    modules = [POSITIONS[stage] * ATTENTION[option.kind] for stage, slot in model.modules.items() for option in slot]
+    each = blocks if model.placement == "block" else 1
+    return blocks * BLOCKS * (model.width / 16) ** 2 * scale + each * sum(modules) * scale**2
+
+
+def training_seconds(study: Study, run: Run) -> float:
+    dataset = study.datasets[run.dataset]
+    side = dataset.augment.crop_size or (28 if dataset.source.format == "idx" else 32)
+    images = study.recipes[run.recipe].epochs * (dataset.train_images or 50_000)
+    return images * seconds_an_image(study.models[run.model], side)
+
+
+@pytest.mark.parametrize("name", CPU.experiments)
+def test_at_cpu_scale_two_cores_train_an_experiment_in_half_an_hour(name):
+    runs = CPU.runs_of(name)
+    assert max(CPU.recipes[run.recipe].epochs for run in runs) <= 8
+    assert max(CPU.datasets[run.dataset].train_images or 50_000 for run in runs) <= 20_000
+    assert sum(training_seconds(CPU, run) for run in runs) <= 2 * 30 * 60
+
+
+def test_the_bound_is_one_that_full_runs_break():
+    full = {name: sum(training_seconds(FULL, run) for run in FULL.runs_of(name)) for name in FULL.experiments}
+    assert min(full.values()) > 100 * 2 * 30 * 60
+
+
+@pytest.mark.parametrize("name", SAME_RECIPES)
+def test_at_cpu_scale_an_experiment_has_the_recipes_that_it_compares(name):
+    recipes = {run.recipe for run in FULL.runs_of(name)}
+    assert {run.recipe for run in CPU.runs_of(name)} == recipes
+    for recipe in recipes:
+        full, cpu = (study.recipes[recipe].optimizer.model_dump() for study in (FULL, CPU))
+        if recipe in ("live-adam", "live-adam-spared", "live-adamw", "live-adamw-spared"):
+            assert cpu.pop("lr") == 10 * full.pop("lr")  # so that few steps show what many would
+        assert cpu == full
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in FULL.recipes.items() if recipe.schedule.milestones])
+def test_at_cpu_scale_the_rate_drops_after_about_the_same_share_of_the_training(name):
+    full, cpu = ([m / r.epochs for m in r.schedule.milestones] for r in (FULL.recipes[name], CPU.recipes[name]))
+    assert cpu == pytest.approx(full, abs=0.125)
+
+
+@pytest.mark.parametrize("study", SCALES.values(), ids=SCALES)
+def test_the_published_protocol_alone_looks_at_the_test_split(study):
+    looking = {n for n in study.experiments for run in study.runs_of(n) if study.recipes[run.recipe].monitor == "test"}
+    leaking = {run.model for run in study.runs_of("published") if study.recipes[run.recipe].leaks}
+    assert looking == {"published"}
+    assert leaking == {run.model for run in study.runs_of("published")}
+
+
+@pytest.mark.parametrize(
+    ("wide", "attention", "macs"),
+    [
+        ("resnet20-wide", "self-attention", (83.5e6, 81.2e6)),
+        ("resnet8-wide", "resnet8-gate0", (19.0e6, 18.5e6)),
+    ],
+)
+def test_the_wider_network_costs_what_the_attention_costs(wide, attention, macs):
+    counted = [count_macs(build(CPU.models[name], 3, 10), (3, 32, 32)) for name in (wide, attention)]
+    assert counted == pytest.approx(macs, rel=0.005)
+    assert counted[0] == pytest.approx(counted[1], rel=0.03)
+
+
+# --- claims -----------------------------------------------------------------------------------------------------
+
+
+def seeds(study: Study, claim: str) -> list[int]:
+    """In how many seeds there is each cell that the claim compares."""
+    entry = study.claims[claim]
+    cells = [(run.dataset, run.model, run.recipe) for run in study.runs_of(entry.experiment)]
+    return [cells.count(cell) for case in cases(entry, cells) for cell in case.cells]
+
+
+@pytest.mark.parametrize("name", FULL.claims)
+def test_each_claim_has_the_seeds_that_its_test_needs(name):
+    assert min(seeds(FULL, name), default=0) >= FULL.statistics.min_seeds
+
+
+@pytest.mark.parametrize("name", CPU.claims)
+def test_at_cpu_scale_each_claim_is_tested_on_the_small_runs_or_on_none(name):
+    found = seeds(CPU, name)
+    if name in FULL_ONLY:
+        assert not any(found)
+    else:
+        assert min(found, default=0) >= CPU.statistics.min_seeds
+
+
+# --- the workflow -----------------------------------------------------------------------------------------------
+
+
+def test_every_experiment_can_be_planned_at_cpu_scale(tmp_path, environment):
+    for part in ("Snakefile", "workflow", "profiles", "environment.yml", "config.yaml"):
+        (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, tmp_path / part)
+    targets = [f"experiment_{name}" for name in CPU.experiments]
+    done = subprocess.run(
+        ["snakemake", "-n", "--quiet", "rules", "--configfile", "workflow/studies/cpu.yaml", "--", *targets],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = dict(re.findall(r"^(\S+) +(\d+)$", done.stdout, re.MULTILINE))
+    assert int(jobs["train"]) == len(CPU.runs(CPU.experiments))
+    assert {name for name in jobs if name.startswith("experiment_")} == set(targets)
