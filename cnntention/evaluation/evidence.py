@@ -59,6 +59,7 @@ def read(tables: Path) -> Evidence:
     runs, modules, cost = (
         files.read_csv(tables / f"{name}.csv", (*CELL, "folder", "key")) for name in ("runs", "attention", "cost")
     )
+    modules = modules[modules["state"] != "diverged"]  # their numbers are of weights that were not trained
     numbers = [c for c in modules.select_dtypes("number") if c not in runs and c not in RUN]
     if len(modules):
         runs = runs.merge(modules.groupby(RUN, as_index=False)[numbers].mean(), on=RUN, how="left")

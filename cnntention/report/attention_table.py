@@ -14,7 +14,6 @@ COLUMNS = (
 )
 """Always there; the norms of a plugin's layers follow. accuracy_drop_head: without the head that is missed most."""
 USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
-USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
 
 
 def attention_table(records: list[Record]) -> pd.DataFrame:
