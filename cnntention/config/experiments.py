@@ -106,7 +106,7 @@ class Explanation(Strict):
     """A seeded sample of the test split, the same for every model, whose maps are stored."""
     seed: int = Field(0, ge=0)
     """Seed of that sample."""
-    scored_images: int = Field(500, ge=2)
+    scored_images: int = Field(1000, ge=2)
     """As many of the same sample for the scores; all of the test split if it is smaller."""
     road_images: int = Field(100, ge=2)
     """The first of those, for ROAD, which imputes each image 40 times."""
