@@ -471,7 +471,7 @@ def test_the_claims_come_first_and_each_has_its_verdict_its_effect_and_its_evide
     effect = f"{100 * first['difference']:+.2f} points [{low} to {high}], n\u00a0=\u00a03"
     assert f"against resnet20: {effect}" in rows["C1"]["We find"]
     assert "the attention of self-attention is not alive in 3 of 3 runs" in rows["C2"]["We find"]
-    assert "121.65 million MACs beside 40.55 million MACs (×3.00) – it is the other way" in rows["C4"]["We find"]
+    assert "121.65 beside 40.55 million MACs (×3.00) – it is the other way" in rows["C4"]["We find"]
     assert {"claim-C5", "experiment-main"} <= set(page.ids)
     assert "This study does not run the experiment (idle)" in page.words
 

@@ -27,7 +27,7 @@ def outcome(row: pd.Series, alpha: float) -> str:
         return f"equivalent within ±{METRIC.named(row['margin'], signed=False)}"
     if pd.notna(row["note"]):
         return row["note"]
-    return "no difference seen" + (f", MDE {METRIC.named(row['mde'], signed=False)}" if pd.notna(row["mde"]) else "")
+    return "no difference seen" + (f", MDE {METRIC.detectable(row['mde'])}" if pd.notna(row["mde"]) else "")
 
 
 def of(tables: "Tables", experiment: str) -> pd.DataFrame:
@@ -126,7 +126,7 @@ def statistics(row: pd.Series | None, is_baseline: bool) -> dict[str, str]:
     if pd.notna(row["equivalence_p"]):
         equal = f"{'yes' if str(row['equivalent']) == 'True' else 'no'} (p {text.equals(row['equivalence_p'])})"
     shown = (METRIC.difference(row["difference"]), METRIC.interval(ends(row, "t")), text.p_value(row["p_holm"]), better)
-    return dict(zip(names, (*shown, text.percent(row["mde"]), equal), strict=True))
+    return dict(zip(names, (*shown, METRIC.detectable(row["mde"]).removesuffix(" points"), equal), strict=True))
 
 
 def caption(tables: "Tables", name: str, baseline: str | None) -> str:

@@ -123,6 +123,13 @@ class Unit:
     def interval(self, ends: tuple[float, float] | None) -> str:
         return "–" if ends is None or any(map(pd.isna, ends)) else " to ".join(map(self.difference, ends))
 
+    def detectable(self, value: float | None) -> str:
+        """A minimum detectable effect; of shares, all beyond 100 points is one: nothing could have been seen."""
+        if value is None or pd.isna(value):
+            return "–"
+        shown = "over 100" if self.factor == 100 and value > 1 else number(self.factor * value, self.digits)
+        return shown + (" points" if self.factor == 100 else "")
+
     def named(self, value: float | None, signed: bool = True) -> str:
         """A difference with its unit, or its size alone."""
         size = np.nan if value is None else self.factor * value

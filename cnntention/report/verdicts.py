@@ -140,10 +140,9 @@ def than_control(found: dict) -> str:
 def effect(metric: str, found: dict) -> str:
     unit = text.unit(metric)
     if "quartiles" in found:
-        (a, b) = ((low + high) / 2 for low, high in found["quartiles"])
-        return f"{quartiles(metric, found['quartiles'][0])} beside {quartiles(metric, found['quartiles'][1])}" + (
-            f" (×{a / b:.2f})" if b else ""
-        )
+        a, b = found["quartiles"]
+        times = f" (×{sum(a) / sum(b):.2f})" if sum(b) else ""
+        return f"{quartiles(metric, a).removesuffix(unit.level)} beside {quartiles(metric, b)}{times}"
     if "difference" not in found:
         return ""
     counts = text.seeds_of(found["n"])
@@ -161,7 +160,7 @@ def why(metric: str, found: dict) -> str:
     """What is to be known of the effect; beside every absent difference the smallest that could have been seen."""
     parts = [found["reason"]] if found["reason"] else []
     if found.get("mde") is not None and found["verdict"] in ("inconclusive", "refuted") and not significant(found):
-        parts.append(f"MDE {text.unit(metric).named(found['mde'], signed=False)}")
+        parts.append(f"MDE {text.unit(metric).detectable(found['mde'])}")
     return "; ".join(parts)
 
 
@@ -228,7 +227,7 @@ def measured(unit: text.Unit, found: dict) -> dict[str, str]:
         "p": text.p_value(found["p"]),
         "p (Holm)": text.p_value(found["p_holm"]),
         "Family": f"{found['family']} ({text.plural(found['tests'], 'test')})" if found["p_holm"] is not None else "–",
-        "Minimum detectable effect": unit.named(found["mde"], signed=False) if found["mde"] is not None else "–",
+        "Minimum detectable effect": unit.detectable(found["mde"]),
         **equal,
         "P(A > B)": better,
         "95 % interval (BCa bootstrap)": unit.interval(found["bca"]),
