@@ -485,7 +485,7 @@ def test_beside_no_difference_stands_what_could_have_been_seen():
     assert verdicts.why("test_accuracy", few) == "not enough seeds (n = 2, needs 6)"
     assert verdicts.effect("test_accuracy", few) == "+0.10 points, n\u00a0=\u00a02 and 3"
     timed = {"quartiles": [[4.0, 6.0], [10.0, 10.0]]}
-    assert verdicts.effect("training_step_ms", timed) == "4.00–6.00 ms beside 10.00 ms (×0.50)"
+    assert verdicts.effect("training_step_ms", timed) == "4.00–6.00 beside 10.00 ms (×0.50)"
 
 
 def test_without_claims_the_comparisons_answer(made):

@@ -49,19 +49,27 @@ def write_readme(published: Path, readme: Path) -> None:
 def section(folder: Path, root: Path) -> str:
     """One study: its question, the answer, claims and cells, one figure, and where the numbers come from."""
     tables = sources.read_some(folder / "tables", folder / "claims", NEEDED)
+    beside = [name for name, one in tables.study.experiments.items() if one.baseline is not None]
     cells = tables.frames["experiments"]
+    cells = cells[cells["experiment"].isin(beside)]  # of the others the claims tell, above
     link = folder.relative_to(root) / "report/report.md"
     lines = [f"**{tables.study.study.question}** ([report]({link}))\n", *(f"{s}\n" for s in answer(tables))]
     lines += claims_table(tables)
     for name, rows in cells.groupby("experiment", sort=False):
-        if tables.study.experiments[name].baseline is None:
-            continue  # it compares no accuracies; its claims stand above
         lines.append(f"_{tables.study.experiments[name].question}_\n")
         lines += accuracy_table(tables, rows)
-    figure = folder / f"report/figures/{cells['dataset'].iloc[0]}.accuracy.svg"
-    if figure.exists():
-        lines.append(f"![Test accuracy of every seed]({figure.relative_to(root)})\n")
+    for dataset in whole(tables, cells)[:1]:
+        figure = folder.relative_to(root) / f"report/figures/{dataset}.accuracy.svg"
+        lines.append(f"![Test accuracy of every seed, {dataset}]({figure})\n")
     return "\n".join([*lines, f"<sub>{provenance(tables)}</sub>\n\n"])
+
+
+def whole(tables: Tables, cells: pd.DataFrame) -> list[str]:
+    """The datasets all of whose runs are among the cells: their figures show what the tables show, and nothing else."""
+    shown = set(cells[["dataset", "model", "recipe"]].itertuples(index=False, name=None))
+    runs = tables.frames["runs"][["dataset", "model", "recipe"]].itertuples(index=False, name=None)
+    others = {run[0] for run in runs if run not in shown}
+    return [dataset for dataset in tables.datasets if dataset not in others]
 
 
 def answer(tables: Tables) -> list[str]:
