@@ -90,7 +90,7 @@ def test_attention_that_is_off_voids_the_claim_and_says_in_how_many_runs():
 def test_one_network_under_two_names_is_no_difference_with_its_mde():
     same = values(0.90, sd=0.008)
     found = verdict(planted(tiny=(same, None), looking=(same, True)))
-    assert (found["verdict"], found["reason"]) == ("inconclusive", "no difference seen")
+    assert (found["verdict"], found["reason"]) == ("inconclusive", "no significant difference")
     (one,) = found["comparisons"]
     # noncentral t by the table of standard power analysis: two samples of 10, sd 0.8 points, 80 %
     assert one["mde"] == pytest.approx(0.0106, abs=2e-4)

@@ -74,7 +74,7 @@ def test_attention_that_cannot_act_voids_its_gain(results):
 def test_one_network_under_two_names_is_no_difference(results):
     found = claims_of(results)["twin"]
     (one,) = found["comparisons"]
-    assert (found["verdict"], found["reason"]) == ("inconclusive", "no difference seen")
+    assert (found["verdict"], found["reason"]) == ("inconclusive", "no significant difference")
     assert one["difference"] == 0
     # sd 0.3 points, four runs each, three tests: t(6) at 0.05 / 3 and noncentral t at 80 % by their tables
     assert one["mde"] == pytest.approx(0.0090, abs=2e-4)
@@ -99,5 +99,5 @@ def test_the_page_says_so(results):
         verdict = re.search(r"(✓|✕|\?|∅) (supported|refuted|inconclusive|void)", row)[0]
         assert verdict == end
     mde = claims_of(results)["twin"]["comparisons"][0]["mde"]
-    assert f"no difference seen; MDE {100 * mde:.2f} points" in words
+    assert f"no significant difference; MDE {100 * mde:.2f} points" in words
     assert "not alive in 4/4 runs (off 4/4 modules)" in words

@@ -478,8 +478,8 @@ def test_the_claims_come_first_and_each_has_its_verdict_its_effect_and_its_evide
 
 def test_beside_no_difference_stands_what_could_have_been_seen():
     told = {"difference": 0.001, "n": [3, 3], "interval": [-0.002, 0.004], "mde": 0.0081, "verdict": "inconclusive"}
-    told |= {"reason": "no difference seen"}
-    assert verdicts.why("test_accuracy", told) == "no difference seen; MDE 0.81 points"
+    told |= {"reason": "no significant difference"}
+    assert verdicts.why("test_accuracy", told) == "no significant difference; MDE 0.81 points"
     assert verdicts.effect("test_accuracy", told) == "+0.10 points [−0.20 to +0.40], n\u00a0=\u00a03"
     few = told | {"interval": None, "mde": None, "reason": "not enough seeds (n = 2, needs 6)", "n": [2, 3]}
     assert verdicts.why("test_accuracy", few) == "not enough seeds (n = 2, needs 6)"

@@ -153,7 +153,7 @@ def of_difference(c: Comparison, expect: str, alpha: float) -> tuple[str, str]:
         return ("supported", "") if agrees else ("refuted", "the difference is significant, the other way")
     if c.equivalent:
         return "refuted", "no difference: equivalent within the margin"
-    return "inconclusive", c.note or "no difference seen"
+    return "inconclusive", c.note or "no significant difference"
 
 
 def of_equality(c: Comparison) -> tuple[str, str]:
@@ -184,7 +184,7 @@ def of_front(c: Comparison, cheaper: bool, alpha: float) -> tuple[str, str]:
     if c.p_holm is not None and c.p_holm < alpha:
         found = "as cheap, and more accurate" if cheaper else "more accurate, and perhaps as cheap"
         return ("refuted" if cheaper else "inconclusive"), found
-    return "inconclusive", c.note or "as cheap, and no difference in accuracy seen"
+    return "inconclusive", c.note or "as cheap, and no significant difference in accuracy"
 
 
 def of_cost(a: Span, b: Span, expect: str) -> tuple[str, str]:

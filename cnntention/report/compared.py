@@ -27,7 +27,7 @@ def outcome(row: pd.Series, alpha: float) -> str:
         return f"equivalent within ±{METRIC.named(row['margin'], signed=False)}"
     if pd.notna(row["note"]):
         return row["note"]
-    return "no difference seen" + (f", MDE {METRIC.detectable(row['mde'])}" if pd.notna(row["mde"]) else "")
+    return "no significant difference" + (f", MDE {METRIC.detectable(row['mde'])}" if pd.notna(row["mde"]) else "")
 
 
 def of(tables: "Tables", experiment: str) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def summary(tables: "Tables") -> str:
     rest = len(found) - higher - lower
     return (
         f"Against its baseline, test accuracy is higher in {higher} and lower in {lower} of {total} (Holm p below "
-        f"{alpha:g}), {spread} points; in {rest} these seeds see no difference."
+        f"{alpha:g}), {spread} points; in {rest} these seeds tell nothing apart."
     )
 
 
