@@ -1,5 +1,6 @@
 """Reading and writing files: nothing half-written is ever visible, and equal content gives equal bytes."""
 
+import glob
 import hashlib
 import json
 import os
@@ -38,6 +39,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Temporary files of writes to `path` that were killed; also one that is under way, so ask only if none can be."""
+    return list(path.parent.glob(f".tmp-{'[0-9a-f]' * 8}-{glob.escape(path.name)}"))
 
 
 def sync(path: Path) -> None:

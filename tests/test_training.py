@@ -211,6 +211,16 @@ def test_another_runs_state_is_not_resumed(tmp_path):
     assert State(tmp_path / "s.pt", "other").load({"model": net}, CPU) == (0, [])
 
 
+def test_a_finished_run_leaves_no_state_nor_half_a_one(tmp_path):
+    state = State(tmp_path / "s.pt", "one")
+    half, other = (tmp_path / f".tmp-8bddbb40-{name}.pt" for name in "st")
+    state.save(1, [], {})
+    for path in (half, other):
+        path.write_bytes(b"killed while it was written")
+    state.remove()
+    assert list(tmp_path.iterdir()) == [other]  # another run's may be under way
+
+
 def test_a_damaged_state_is_named(tmp_path):
     (tmp_path / "s.pt").write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(UserError, match=r"s\.pt: this training state is damaged"):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from cnntention.errors import UserError
-from cnntention.files import atomic
+from cnntention.files import atomic, leftovers
 
 
 class State:
@@ -49,7 +49,9 @@ class State:
         return saved["epoch"], saved["history"]
 
     def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
+        """The state, and what writes of it left that were killed half-way. Only by the run's owner."""
+        for path in (self.path, *leftovers(self.path)):
+            path.unlink(missing_ok=True)
 
     @contextmanager
     def owned(self) -> Iterator[None]:
