@@ -6,6 +6,7 @@ failed), not run. A claim that makes several comparisons needs all of them: one 
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +18,18 @@ from cnntention.evaluation.evidence import CELL, Evidence, Span
 from cnntention.evaluation.preconditions import CHECKS
 
 WORST_FIRST = ("refuted", "void", "inconclusive", "not run", "supported")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared; equal questions of a family are one test."""
+
+    case: Case
+    metric: str
+    margin: float | None
+    """Of equivalence, if that has a meaning."""
+    value: float | None = None
+    """The number to compare with, where the case has one side."""
 
 
 @dataclass
@@ -81,15 +94,13 @@ def measure(finding: Finding, study: Study, claim: Claim, evidence: Evidence, fa
         finding.verdict = "inconclusive"
         return
     margin = claim.margin or (study.statistics.margin if claim.is_accuracy or claim.expect == "front" else None)
-
-    def make() -> Comparison:
-        return compare(case, metric, claim.value, evidence, study.statistics, margin)
-
+    asked = Question(case, metric, margin, claim.value)
+    make = partial(compare, asked, evidence, study.statistics)
     if finding.voided:  # shown, but no test
         finding.comparison = make()
         return
-    family = claim.family or of_family(study, claim, case, metric, margin)
-    finding.comparison = families.get(family, (metric, case, claim.value, margin), make)
+    family = claim.family or of_family(study, claim, asked)
+    finding.comparison = families.get(family, asked, make)
 
 
 def unknown(case: Case, metric: str, evidence: Evidence) -> str:
@@ -101,12 +112,13 @@ def unknown(case: Case, metric: str, evidence: Evidence) -> str:
     return f"{missing} of {runs} runs have no {metric}" if missing else ""
 
 
-def of_family(study: Study, claim: Claim, case: Case, metric: str, margin: float | None) -> str:
-    """The family's name: the same as in the experiment's table, if that makes this very comparison."""
-    beside = case.b == (case.a[0], study.experiments[claim.experiment].baseline, case.a[2])
-    if metric == "test_accuracy" and beside and not case.control and margin == study.statistics.margin:
-        return table_family(claim.experiment, case.a)
-    return f"{claim.experiment}, {metric}"
+def of_family(study: Study, claim: Claim, asked: Question) -> str:
+    """The family's name: the same as in the experiment's table, if that asks this very question."""
+    a = asked.case.a
+    table = Case(a, (a[0], study.experiments[claim.experiment].baseline, a[2]))
+    if asked == Question(table, "test_accuracy", study.statistics.margin):
+        return table_family(claim.experiment, a)
+    return f"{claim.experiment}, {asked.metric}"
 
 
 def table_family(experiment: str, cell: Cell) -> str:
@@ -114,17 +126,16 @@ def table_family(experiment: str, cell: Cell) -> str:
     return f"{experiment}, {cell[0]}, {cell[2]}"
 
 
-def compare(
-    case: Case, metric: str, value: float | None, evidence: Evidence, settings: Statistics, margin: float | None
-) -> Comparison:
-    groups = [evidence.values(cell, metric) for cell in case.cells]
+def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Comparison:
+    case = asked.case
+    groups = [evidence.values(cell, asked.metric) for cell in case.cells]
     if case.b is None:
-        return comparing.compare_with_value(groups[0], value, settings, margin)
+        return comparing.compare_with_value(groups[0], asked.value, settings, asked.margin)
     if case.control:
         return comparing.compare_differences(groups, settings)
-    paired = metric == "test_accuracy" and evidence.hits and case.a[0] == case.b[0]
+    paired = asked.metric == "test_accuracy" and evidence.hits and case.a[0] == case.b[0]
     hits = (evidence.right(case.a), evidence.right(case.b)) if paired else None
-    return comparing.compare(*groups, settings, margin, hits)
+    return comparing.compare(*groups, settings, asked.margin, hits)
 
 
 # --- verdicts ---------------------------------------------------------------------------------------------------

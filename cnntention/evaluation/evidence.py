@@ -1,6 +1,7 @@
 """A study's tables, as far as its experiments and claims are tested on them."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ class Evidence:
         chosen = [row in wanted for row in self.runs[RUN].itertuples(index=False, name=None)]
         return replace(self, runs=self.runs[chosen])
 
-    @property
+    @cached_property
     def cells(self) -> list[Cell]:
         return list(dict.fromkeys(self.runs[CELL].itertuples(index=False, name=None)))
 

@@ -1,5 +1,6 @@
 """The judge step: a study's tables become comparisons.csv and claims.json. Reads nothing but the tables."""
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -43,12 +44,9 @@ def compare_experiment(
     for cell in study.cells(name):
         case = Case(cell, (cell[0], baseline, cell[2]))
         if cell[1] != baseline and case.b in own.cells:
-            what = ("test_accuracy", case, None, margin)
-
-            def make(case: Case = case) -> comparing.Comparison:
-                return claims.compare(case, "test_accuracy", None, own, study.statistics, margin)
-
-            found.append((name, case, families.get(claims.table_family(name, cell), what, make)))
+            asked = claims.Question(case, "test_accuracy", margin)
+            make = partial(claims.compare, asked, own, study.statistics)
+            found.append((name, case, families.get(claims.table_family(name, cell), asked, make)))
     return found
 
 

@@ -26,12 +26,9 @@ def same_recipe(case: Case, evidence: Evidence) -> list[str]:
 
 
 def test_untouched(case: Case, evidence: Evidence) -> list[str]:
-    leaking = [cell[1] for cell in case.cells if files.truths(evidence.cell(cell)["leaks"]).any()]
-    return (
-        [f"the test split decided when {' and '.join(dict.fromkeys(leaking))} stopped, or which epoch to keep"]
-        if leaking
-        else []
-    )
+    leaking = {cell[1]: None for cell in case.cells if files.truths(evidence.cell(cell)["leaks"]).any()}
+    models = " and ".join(leaking)
+    return [f"the test split decided when {models} stopped, or which epoch to keep"] if leaking else []
 
 
 def maps_sane(case: Case, evidence: Evidence) -> list[str]:
