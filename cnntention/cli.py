@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     step("fetch", fetch, "dataset", "out")
     step("prepare", prepare, "dataset", "out")
     step("train", train, "run", "state", "threads", "device")
+    step("examine", examine, "run", "threads", "device")
     step("evaluate", evaluate, "run", "threads", "device")
     step("diagnose", diagnose, "run", "threads", "device")
     step("explain", explain, "run", "threads", "device")
@@ -84,6 +85,22 @@ def the_dataset(study: Study, name: str):
     return study.datasets[name]
 
 
+def a_run(args: argparse.Namespace):
+    """The study, the run that --run names, threads and device."""
+    from cnntention.plan import find_run
+
+    study = configured(args)
+    return study, find_run(study, args.run), args.threads, args.device
+
+
+def opened(args: argparse.Namespace):
+    """The study, the run that --run names, and the run opened."""
+    from cnntention.storage import open_run
+
+    study, run, *where = a_run(args)
+    return study, run, open_run(study, run, *where)
+
+
 def fetch(args: argparse.Namespace) -> None:
     """Fetch one source file of a dataset and check its SHA-256."""
     from cnntention.data import archives
@@ -109,38 +126,38 @@ def prepare(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train one run, or go on with it where it was interrupted."""
-    from cnntention.plan import find_run
     from cnntention.training.command import train_run
 
-    study = configured(args)
-    train_run(study, find_run(study, args.run), Path(args.state), args.threads, args.device)
+    study, run, threads, device_name = a_run(args)
+    train_run(study, run, Path(args.state), threads, device_name)
+
+
+def examine(args: argparse.Namespace) -> None:
+    """Evaluate, diagnose and explain a finished run: what is missing of the three."""
+    from cnntention.examination import examine_run
+
+    examine_run(*a_run(args))
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """Score a finished run on the test split."""
     from cnntention.evaluation.command import evaluate_run
-    from cnntention.plan import find_run
 
-    study = configured(args)
-    evaluate_run(study, find_run(study, args.run), args.threads, args.device)
+    evaluate_run(*opened(args))
 
 
 def diagnose(args: argparse.Namespace) -> None:
     """Examine the attention of a finished run: is it alive, what does it look at?"""
     from cnntention.evaluation.diagnose import diagnose_run
-    from cnntention.plan import find_run
 
-    study = configured(args)
-    diagnose_run(study, find_run(study, args.run), args.threads, args.device)
+    diagnose_run(*opened(args))
 
 
 def explain(args: argparse.Namespace) -> None:
     """Make the Grad-CAM maps of a finished run."""
     from cnntention.explanation.command import explain_run
-    from cnntention.plan import find_run
 
-    study = configured(args)
-    explain_run(study, find_run(study, args.run), args.threads, args.device)
+    explain_run(*opened(args))
 
 
 def profile(args: argparse.Namespace) -> None:

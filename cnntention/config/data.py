@@ -98,7 +98,7 @@ class CueMatchSource(Strict):
     held_out_pairs: int = Field(0, ge=0, le=50)
     """(shape, colour) pairs, of 100, that train and val never show."""
     size: Literal[24, 32] = 32
-    """Side of an image, px."""
+    """Side of an image, px; in the smaller one distances are near and mid."""
     vocabulary: int = Field(10, ge=2, le=10)
     """How many of the ten shapes and of the ten colours are used. Few make the relation quick to learn."""
     seed: int = Field(0, ge=0)
