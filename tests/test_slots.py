@@ -4,7 +4,9 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -163,23 +165,27 @@ def test_a_file_that_is_there_is_opened_without_creating(tmp_path, monkeypatch):
     assert [how & os.O_CREAT for how in flags] == [0]
 
 
+@pytest.fixture
+def everyones():
+    """A folder like /tmp; pytest's own lie in one that no other user may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o1777)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
-def test_users_share_lock_files(tmp_path, hold):
+def test_users_share_lock_files(everyones, hold):
     """A file that root made and nobody else may write; and the other way round."""
-    nobody, shared = 65534, tmp_path / "tmp"
-    shared.mkdir()
-    shared.chmod(0o1777)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    nobody = 65534
     for name in ("cnntention-gpu-0.lock", "cnntention-gpu-0-slot0.lock"):
-        (shared / name).touch(0o644)
-        (shared / name).chmod(0o644)
-    first = hold(user=nobody, folder=shared)
+        (everyones / name).touch()
+        (everyones / name).chmod(0o644)
+    first = hold(user=nobody, folder=everyones)
     assert got(first) == 0
-    second = hold(folder=shared)  # root
+    second = hold(folder=everyones)  # root
     assert "waiting" in second.stderr.readline()
     first.kill()
     assert got(second) == 0
-    assert got(hold("1", user=nobody, folder=shared)) == 0
-    assert (shared / "cnntention-gpu-1.lock").stat().st_uid == nobody
-    assert "waiting" in hold("1", folder=shared).stderr.readline()
+    assert got(hold("1", user=nobody, folder=everyones)) == 0
+    assert (everyones / "cnntention-gpu-1.lock").stat().st_uid == nobody
+    assert "waiting" in hold("1", folder=everyones).stderr.readline()
