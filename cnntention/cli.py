@@ -5,20 +5,29 @@ passes its resolved configuration as one file.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from cnntention.config import Study, load
-from cnntention.errors import UserError
+from cnntention.errors import UserError, explained
+
+# These make the libraries compute fp32 in less, whatever the recipe says; oneDNN reads its own when torch is loaded.
+OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one step; a UserError becomes one line on stderr and exit code 1."""
     args = parser().parse_args(argv)
+    for name in OVERRULING:
+        os.environ.pop(name, None)
     try:
         args.step(args)
-    except UserError as error:
-        print(f"cnntention {args.command}: {error}", file=sys.stderr)
+    except (UserError, RuntimeError) as error:
+        sentence = error if isinstance(error, UserError) else explained(error)
+        if sentence is None:
+            raise
+        print(f"cnntention {args.command}: {sentence}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"cnntention {args.command}: interrupted.", file=sys.stderr)
@@ -164,14 +173,16 @@ def profile(args: argparse.Namespace) -> None:
     """Measure, in turn, what all models cost that the study runs on a dataset."""
     from cnntention import device, files, plan, profiling, provenance
     from cnntention.data.datasets import read_card
+    from cnntention.models.registry import has_deterministic_form
 
     study = configured(args)
     the_dataset(study, args.dataset)
     card = read_card(plan.data_folder(study, args.dataset))
     shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
-    where = device.choose(args.device)
-    device.prepare_torch(study.profiling.threads, where)
     models = {name: study.models[name] for name in sorted(study.models_on(args.dataset))}
+    where = device.choose(args.device, whole=True)
+    deterministic = all(has_deterministic_form(model) for model in models.values())
+    device.prepare_torch(study.profiling.threads, where, deterministic=deterministic)
     result = profiling.profile(models, shape, card["classes"], study.profiling, where, study.plugins)
     facts = provenance.describe(where, study.profiling.threads)
     head = {"dataset": args.dataset, "image": list(shape), "settings": study.profiling.model_dump(mode="json")}

@@ -68,7 +68,8 @@ def run_row(study: Study, record: Record) -> dict:
     row |= {f"gate_{name}": value for name, value in made["gates"].items()}
     row |= {"parameters": made["parameters"]["total"], "images_per_s": made["images_per_s"]}
     row |= {"train_seconds": made["train_seconds"], "resumed": len(made["resumed_after_epochs"])}
-    row |= {"hardware": provenance.hardware(facts), "threads": facts["threads"], "device": facts["device"]}
+    row |= {"hardware": provenance.hardware(facts, made.get("precision"))}
+    row |= {"threads": facts["threads"], "device": facts["device"]}
     row |= {"torch": facts["libraries"]["torch"], "commit": facts["commit"], "finished": made["finished"]}
     row |= {"version": made["version"]}
     row |= learning(study, record) | by_distance(scores) | {"solved": solved(study, record)}
