@@ -1,5 +1,6 @@
 """The backbone: the CIFAR ResNet of He et al. 2015 (arXiv 1512.03385, section 4.2), with slots for attention."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -9,6 +10,15 @@ def init_kaiming(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+
+def keep_layout(x: Tensor) -> Tensor:
+    """x, whose gradient will be channels_last if x is: the shortcut and the mean hand back another layout, which slows
+    everything before them by 4 to 12 % on a CPU. No value changes.
+    """
+    if x.requires_grad and x.is_contiguous(memory_format=torch.channels_last):
+        x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+    return x
 
 
 class BasicBlock(nn.Module):
@@ -67,7 +77,7 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) normalized images -> (B, classes) logits."""
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        x = self.att1(self.layer1(x))
-        x = self.att2(self.layer2(x))
-        x = self.att3(self.layer3(x))
+        x = self.att1(keep_layout(self.layer1(x)))
+        x = self.att2(keep_layout(self.layer2(x)))
+        x = self.att3(keep_layout(self.layer3(x)))
         return self.fc(x.mean(dim=(2, 3)))
