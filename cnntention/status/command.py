@@ -1,0 +1,88 @@
+"""The status subcommand: look, print; look again every two seconds; or estimate before the start."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console, Group
+
+from cnntention.config import Study
+from cnntention.errors import UserError
+from cnntention.status import show
+from cnntention.status.findings import found, later
+from cnntention.status.outlook import share_done, time_left
+from cnntention.status.runs import Phase, look_at
+from cnntention.status.speed import Speeds, image_facts, measured_speeds
+
+PAUSE = 2.0  # s between two looks
+UNASKED = 30.0  # s: how long an estimate that nobody asked for may take
+DEFAULT = "config.yaml"
+
+
+def overlaid(paths: list[str]) -> list[str]:
+    """The files as `snakemake --configfile` reads them: over config.yaml."""
+    known = Path(DEFAULT).exists() and DEFAULT not in paths
+    return [DEFAULT, *paths] if known else paths
+
+
+def show_status(study: Study, watched: bool, estimated: bool | None) -> None:
+    """Print the study's state; `estimated`: also what it costs; None: if nothing was measured and nothing trains."""
+    out = show.console()
+    if watched:
+        if estimated:
+            raise UserError("--watch and --estimate do not go together; give one of them.")
+        if not out.is_terminal:
+            raise UserError("--watch redraws a terminal, and the output is none; leave --watch out.")
+        watch(study, out)
+        return
+    picture = look(study)
+    for part in show.parts(picture, out):
+        out.print(part, crop=False)
+    if estimated is None:
+        idle = all(status.phase is not Phase.TRAINING for status in picture.statuses)
+        estimated = idle and not measured_speeds(picture.statuses)
+        budget = UNASKED
+    else:
+        budget = None
+    if estimated:
+        print_estimate(study, picture, out, budget)
+
+
+def look(study: Study) -> show.Picture:
+    """The study as its files are now."""
+    statuses, images = look_at(study), image_facts(study)
+    left = time_left(study, statuses, Speeds(study, images, measured_speeds(statuses)))
+    return show.Picture(
+        study, statuses, share_done(study, statuses, images), left, later(study), found(study, statuses)
+    )
+
+
+def watch(study: Study, out: Console, pause: float = PAUSE) -> None:
+    """Redraw until Ctrl-C or until the report is there; what was seen last stays on the terminal."""
+    from rich.live import Live
+
+    picture = look(study)
+    try:
+        with Live(console=out, screen=True, auto_refresh=False) as live:
+            while not picture.complete:
+                live.update(Group(*show.parts(picture, out)), refresh=True)
+                time.sleep(pause)
+                picture = look(study)
+    except KeyboardInterrupt:
+        pass
+    for part in show.parts(picture, out):
+        out.print(part, crop=False)
+
+
+def print_estimate(study: Study, picture: show.Picture, out: Console, budget: float | None) -> None:
+    from cnntention.status.estimate import estimate
+
+    messages = show.console(stderr=True)
+    say: Callable[[str], None] = lambda text: None  # noqa: E731
+    if messages.is_terminal:
+        with messages.status("timing a few training steps of each model") as spinner:
+            made = estimate(study, picture.statuses, spinner.update, budget)
+    else:
+        made = estimate(study, picture.statuses, say, budget)
+    for part in show.estimate_parts(made):
+        out.print(part, crop=False)

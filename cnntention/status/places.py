@@ -1,0 +1,80 @@
+"""Where `status` looks: the files of runs and of the workflow's jobs. workflow/rules/ names the same paths."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntention import plan
+from cnntention.config import Run, Study
+
+# After training: step -> the file that it leaves in the run's folder.
+STEPS = {
+    "evaluate": plan.EVALUATION_FILES[0],
+    "diagnose": plan.DIAGNOSIS_FILES[0],
+    "explain": plan.EXPLANATION_FILES[0],
+}
+
+
+def of_run(run: Run, name: str) -> Path:
+    """A file in the run's folder."""
+    return Path(run.folder, name)
+
+
+def state(run: Run) -> Path:
+    """The training state while the run is unfinished."""
+    return Path("state", *Path(run.folder).parts[2:]).with_suffix(".pt")
+
+
+def lock(run: Run) -> Path:
+    """Held by the process that trains the run."""
+    return state(run).with_suffix(".lock")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the workflow, other than a training."""
+
+    step: str
+    name: str
+    """Of the run, the dataset or the study."""
+    made: Path
+    """The file that says that it is done."""
+    log: Path
+
+
+def jobs(study: Study) -> Iterator[Job]:
+    """The study's jobs, but for the trainings, in the order of the workflow."""
+    runs = study.runs()
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        yield from data_jobs(study, dataset)
+    for step in STEPS:
+        for run in runs:
+            yield job_of_run(step, run)
+    for dataset, path in plan.profiles(study).items():
+        yield Job("profile", dataset, Path(path), Path(f"logs/profile/{dataset}/{Path(path).stem}.log"))
+    name = study.study.name
+    for step, made in (("summarise", "tables/card.json"), ("judge", "claims/claims.json")):
+        yield Job(step, name, Path("results", name, made), Path(f"logs/{step}/{name}.log"))
+    yield Job("report", name, report(study), Path(f"logs/report/{name}.log"))
+
+
+def data_jobs(study: Study, dataset: str) -> Iterator[Job]:
+    from cnntention.data.archives import raw_path
+
+    for archive in study.datasets[dataset].source.archives.values():
+        path = Path(raw_path(dataset, archive))
+        yield Job("fetch", dataset, path, Path(f"logs/fetch/{dataset}/{path.name}.log"))
+    folder = plan.data_folder(study, dataset)
+    yield Job(
+        "prepare", dataset, Path(folder, "card.json"), Path(f"logs/prepare/{Path(folder).relative_to('data')}.log")
+    )
+
+
+def job_of_run(step: str, run: Run) -> Job:
+    log = Path("logs", step, *Path(run.folder).parts[2:]).with_suffix(".log")
+    return Job(step, run.name, of_run(run, STEPS[step]), log)
+
+
+def report(study: Study) -> Path:
+    """The file that the report is done with."""
+    return Path("results", study.study.name, "report/card.json")

@@ -1,0 +1,237 @@
+"""What is printed: the study's state as rich's tables and lines, for a terminal of any width or for a pipe."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cnntention.config import Study
+from cnntention.status.estimate import Estimate, Work
+from cnntention.status.findings import Accuracy, Findings, Later
+from cnntention.status.logs import Failure
+from cnntention.status.outlook import TimeLeft
+from cnntention.status.runs import Phase, RunStatus
+
+BAR = 40  # characters
+NARROW = 100  # columns: below, a run's name takes two lines
+PIPED = 1000  # columns: nothing is cut or wrapped
+LISTED = 10  # rows of failed or interrupted runs on a terminal
+COLOURS = {
+    Phase.DONE: "green",
+    Phase.TRAINING: "cyan",
+    Phase.INTERRUPTED: "yellow",
+    Phase.WAITING: "dim",
+    Phase.FAILED: "red",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All that is shown of a study."""
+
+    study: Study
+    statuses: list[RunStatus]
+    share: float
+    """Of the training that is done."""
+    left: TimeLeft
+    later: Later
+    findings: list[Findings]
+
+    @property
+    def complete(self) -> bool:
+        return all(status.phase is Phase.DONE for status in self.statuses) and self.later.complete
+
+    @property
+    def failures(self) -> list[Failure]:
+        return [*self.later.failures, *(failure for status in self.statuses for failure in status.failures)]
+
+
+def console(stderr: bool = False) -> Console:
+    """A pipe gets plain text of full width, whatever the environment says of colours."""
+    file = sys.stderr if stderr else sys.stdout
+    if file.isatty():
+        return Console(file=file, highlight=False)
+    if hasattr(file, "reconfigure"):
+        file.reconfigure(errors="replace")  # an encoding without block characters is no reason to fail
+    return Console(file=file, highlight=False, force_terminal=False, color_system=None, width=PIPED)
+
+
+def parts(picture: Picture, out: Console) -> Iterator[RenderableType]:
+    """The whole picture, from top to bottom."""
+    yield from head(picture)
+    many = LISTED if out.is_terminal else len(picture.statuses)
+    training = of_phase(picture, Phase.TRAINING)
+    if training:
+        yield Text("\nTraining now", style="bold")
+        yield training_table(picture, training, narrow=out.width < NARROW)
+    interrupted = of_phase(picture, Phase.INTERRUPTED)
+    if interrupted:
+        yield Text("\nInterrupted", style="bold yellow")
+        yield from (Text(f"  {going_on(picture.study, status)}") for status in interrupted[:many])
+        yield from rest(interrupted, many)
+    if picture.failures:
+        yield Text("\nFailed", style="bold red")
+        for failure in picture.failures[:many]:
+            yield Text(f"  {failure.name} ({failure.step})\n    {failure.reason}\n    See {failure.log}")
+        yield from rest(picture.failures, many)
+    yield from results(picture.findings)
+
+
+def of_phase(picture: Picture, phase: Phase) -> list[RunStatus]:
+    return [status for status in picture.statuses if status.phase is phase]
+
+
+def rest(entries: list, shown: int) -> Iterator[Text]:
+    if len(entries) > shown:
+        yield Text(f"  and {len(entries) - shown} more", style="dim")
+
+
+# --- the study --------------------------------------------------------------------------------------------------
+
+
+def head(picture: Picture) -> Iterator[Text]:
+    """The study, its progress bar and counts, and the time left."""
+    study = picture.study.study
+    counts = {phase: len(of_phase(picture, phase)) for phase in Phase}
+    yield Text.assemble((study.name, "bold"), f": {study.question}")
+    full = int(BAR * picture.share)
+    done = f"  {counts[Phase.DONE]} of {plural(len(picture.statuses), 'run')} trained, "
+    yield Text.assemble(
+        ("█" * full, "green"), ("░" * (BAR - full), "dim"), done, f"{percent(picture.share)} of the training"
+    )
+    # a count of zero is said where its absence would be asked about
+    shown = [(phase, n) for phase, n in counts.items() if n or phase in (Phase.WAITING, Phase.FAILED)]
+    yield Text(", ").join(Text(f"{n} {phase}", style=COLOURS[phase] if n else "dim") for phase, n in shown)
+    steps = ("evaluated", "diagnosed", "explained")
+    made = [f"{word} {n} of {asked}" for word, (n, asked) in zip(steps, picture.later.done.values(), strict=True)]
+    yield Text(f"Then: {', '.join(made)}; {'the report is made' if picture.later.report else 'no report yet'}")
+    if counts[Phase.DONE] < len(picture.statuses):
+        yield Text(left_sentence(picture.left))
+
+
+def left_sentence(left: TimeLeft) -> str:
+    """The time left and how it was estimated."""
+    if left.seconds is None:
+        return "Time left: unknown until an epoch is measured; `cnntention status --estimate` times a few steps"
+    sources = list(left.sources.items())
+    how = sources[0][0] if len(sources) == 1 else "; ".join(f"{plural(n, 'run')} {source}" for source, n in sources)
+    about = "at most" if left.at_most else "about"
+    early = ", since recipes may stop early" if left.at_most else ""
+    return f"Time left: {about} {duration(left.seconds)} of training, {left.parallel} at a time{early} (speed: {how})"
+
+
+def training_table(picture: Picture, training: list[RunStatus], narrow: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=True)
+    table.add_column("run", overflow="fold")
+    for name in ("epoch", "images/s", "val acc", "gates", "left"):
+        table.add_column(name, justify="right")
+    for status in training:
+        epochs, total = status.epochs, picture.study.recipes[status.run.recipe].epochs
+        name = status.run.name
+        if narrow:
+            name = f"{status.run.dataset}/{status.run.model}\n  /{status.run.recipe}/seed{status.run.seed}"
+        table.add_row(
+            name,
+            f"{min(epochs.done + 1, total)} of {total}",
+            "–" if status.images_per_s is None else f"{status.images_per_s:,.0f}",
+            "–" if epochs.val_accuracy is None else f"{percent(epochs.val_accuracy, 1)}",
+            " ".join(f"{gate:.3f}" for gate in epochs.gates) or "–",
+            "–" if (seconds := picture.left.of_runs.get(status.run)) is None else duration(seconds),
+        )
+    return table
+
+
+def going_on(study: Study, status: RunStatus) -> str:
+    total, done = study.recipes[status.run.recipe].epochs, status.epochs.done
+    if not status.resumes:
+        return f"{status.run.name}: no training state is kept, will start anew"
+    after = f"epoch {done} of {total}" if done else "its last epoch"
+    return f"{status.run.name}: will go on after {after}"
+
+
+# --- what was found ---------------------------------------------------------------------------------------------
+
+
+def results(findings: list[Findings]) -> Iterator[RenderableType]:
+    """A table for each experiment of which anything is known."""
+    known = [entry for entry in findings if entry.any]
+    if not known:
+        yield Text("\nNo test accuracy yet")
+        return
+    yield Text("\nTest accuracy so far, %: mean ± sd over seeds", style="bold")
+    for entry in known:
+        yield from experiment(entry)
+
+
+def experiment(entry: Findings) -> Iterator[RenderableType]:
+    """Its question and its table; what is the same in all rows is said once, above it."""
+    columns = {name: [getattr(row, name) for row in entry.rows] for name in ("dataset", "model", "recipe")}
+    varied = [name for name, values in columns.items() if len(set(values)) > 1] or ["model"]
+    common = ", ".join(values[0] for name, values in columns.items() if name not in varied)
+    yield Text.assemble("\n", (entry.experiment, "bold"), f": {entry.question}", f" ({common})" if common else "")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for name in varied:
+        table.add_column(name, overflow="fold")
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("runs", justify="right", no_wrap=True)
+    for row in entry.rows:
+        table.add_row(*(getattr(row, name) for name in varied), score(row), f"{len(row.values)} of {row.runs}")
+    yield table
+
+
+def score(row: Accuracy) -> str:
+    if row.mean is None:
+        return "–"
+    return f"{100 * row.mean:.2f}" + (f" ± {100 * row.sd:.2f}" if row.sd is not None else "")
+
+
+def estimate_parts(made: Estimate) -> Iterator[RenderableType]:
+    """The estimate as a table with its total, and how it was made."""
+    yield Text(
+        "\nEstimate of all training, done or not" + (" (at most: recipes may stop early)" * made.at_most), style="bold"
+    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, show_footer=True)
+    rows = [*((name, work) for name, work in made.experiments.items())]
+    footer = work_cells(made.total)
+    table.add_column("experiment", "all, each run once", overflow="fold")
+    for name, cell in zip(("runs", "images to train on", made.unit), footer, strict=True):
+        table.add_column(name, cell, justify="right")
+    for name, work in rows:
+        table.add_row(name, *work_cells(work))
+    yield table
+    how = "; ".join(f"{plural(n, 'run')} {source}" for source, n in made.sources.items()) or "no speed is known"
+    yield Text(f"Measured on {made.hardware}. Speed: {how}.")
+
+
+def work_cells(work: Work) -> tuple[str, str, str]:
+    hours = "–" if work.hours is None else f"{work.hours:,.{0 if work.hours >= 100 else 1 if work.hours >= 1 else 3}f}"
+    return f"{work.runs:,}", "–" if work.images is None else f"{work.images:,}", hours
+
+
+# --- words ------------------------------------------------------------------------------------------------------
+
+
+def percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: 45 s, 12 min, 2 h 10 min, 3 d 4 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(round(hours + minutes / 60), 24)
+    return f"{days:,} d {hours} h"
