@@ -1,7 +1,6 @@
 """The status subcommand: look, print; look again every two seconds; or estimate before the start."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -13,6 +12,7 @@ from cnntention.status.findings import found, later
 from cnntention.status.outlook import share_done, time_left
 from cnntention.status.runs import Phase, look_at
 from cnntention.status.speed import Speeds, image_facts, measured_speeds
+from cnntention.status.terminal import console, write
 
 PAUSE = 2.0  # s between two looks
 UNASKED = 30.0  # s: how long an estimate that nobody asked for may take
@@ -27,7 +27,7 @@ def overlaid(paths: list[str]) -> list[str]:
 
 def show_status(study: Study, watched: bool, estimated: bool | None) -> None:
     """Print the study's state; `estimated`: also what it costs; None: if nothing was measured and nothing trains."""
-    out = show.console()
+    out = console()
     if watched:
         if estimated:
             raise UserError("--watch and --estimate do not go together; give one of them.")
@@ -36,8 +36,7 @@ def show_status(study: Study, watched: bool, estimated: bool | None) -> None:
         watch(study, out)
         return
     picture = look(study)
-    for part in show.parts(picture, out):
-        out.print(part, crop=False)
+    write(out, show.parts(picture, out))
     if estimated is None:
         idle = all(status.phase is not Phase.TRAINING for status in picture.statuses)
         estimated = idle and not measured_speeds(picture.statuses)
@@ -70,19 +69,14 @@ def watch(study: Study, out: Console, pause: float = PAUSE) -> None:
                 picture = look(study)
     except KeyboardInterrupt:
         pass
-    for part in show.parts(picture, out):
-        out.print(part, crop=False)
+    write(out, show.parts(picture, out))
 
 
 def print_estimate(study: Study, picture: show.Picture, out: Console, budget: float | None) -> None:
     from cnntention.status.estimate import estimate
 
-    messages = show.console(stderr=True)
-    say: Callable[[str], None] = lambda text: None  # noqa: E731
-    if messages.is_terminal:
-        with messages.status("timing a few training steps of each model") as spinner:
-            made = estimate(study, picture.statuses, spinner.update, budget)
-    else:
-        made = estimate(study, picture.statuses, say, budget)
-    for part in show.estimate_parts(made):
-        out.print(part, crop=False)
+    messages = console(stderr=True)
+    # on stderr, and only where a person watches: a pipe gets no spinner
+    with messages.status("timing a few training steps of each model") as spinner:
+        made = estimate(study, picture.statuses, spinner.update, budget)
+    write(out, show.estimate_parts(made))

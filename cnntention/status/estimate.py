@@ -4,10 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cnntention.config import Run, Study
 from cnntention.status.runs import RunStatus
 from cnntention.status.speed import Images, Measured, Source, Speeds, device_of, image_facts, measured_speeds
+
+if TYPE_CHECKING:
+    import torch
 
 UNITS = {"cpu": "core-hours", "cuda": "GPU-hours", "mps": "GPU-hours"}
 
@@ -44,7 +48,7 @@ def estimate(
     """Time what was not measured, for `budget_s` at most (the rest is then scaled), and add it up by experiment."""
     images, measured, device = image_facts(study), measured_speeds(statuses), device_of(statuses)
     speeds = Speeds(study, images, measured)
-    hardware = {"cpu": "CPU, by finished runs", "cuda": "GPU, by finished runs"}.get(device or "", "by runs under way")
+    hardware = f"this study's runs ({device or 'device not known yet'})"
     missing = [run for run in study.runs() if (s := speeds.of(run)) is None or s.source is Source.ROUGH]
     if missing:
         from cnntention.status import timing
@@ -69,7 +73,7 @@ def time_missing(
     study: Study,
     missing: list[Run],
     images: Mapping[str, Images | None],
-    where,
+    where: "torch.device",
     say: Callable[[str], None],
     budget_s: float | None,
 ) -> list[Measured]:

@@ -1,10 +1,8 @@
 """What is printed: the study's state as rich's tables and lines, for a terminal of any width or for a pipe."""
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,10 +13,11 @@ from cnntention.status.findings import Accuracy, Findings, Later
 from cnntention.status.logs import Failure
 from cnntention.status.outlook import TimeLeft
 from cnntention.status.runs import Phase, RunStatus
+from cnntention.status.speed import Source
+from cnntention.status.terminal import duration, new_table, percent, plural, stacked
 
-BAR = 40  # characters
-NARROW = 100  # columns: below, a run's name takes two lines
-PIPED = 1000  # columns: nothing is cut or wrapped
+BAR = 30  # characters
+NUMBERS = 60, 22  # columns that the numbers beside the names take: of a run that trains, of an accuracy
 LISTED = 10  # rows of failed or interrupted runs on a terminal
 COLOURS = {
     Phase.DONE: "green",
@@ -50,16 +49,6 @@ class Picture:
         return [*self.later.failures, *(failure for status in self.statuses for failure in status.failures)]
 
 
-def console(stderr: bool = False) -> Console:
-    """A pipe gets plain text of full width, whatever the environment says of colours."""
-    file = sys.stderr if stderr else sys.stdout
-    if file.isatty():
-        return Console(file=file, highlight=False)
-    if hasattr(file, "reconfigure"):
-        file.reconfigure(errors="replace")  # an encoding without block characters is no reason to fail
-    return Console(file=file, highlight=False, force_terminal=False, color_system=None, width=PIPED)
-
-
 def parts(picture: Picture, out: Console) -> Iterator[RenderableType]:
     """The whole picture, from top to bottom."""
     yield from head(picture)
@@ -67,7 +56,7 @@ def parts(picture: Picture, out: Console) -> Iterator[RenderableType]:
     training = of_phase(picture, Phase.TRAINING)
     if training:
         yield Text("\nTraining now", style="bold")
-        yield training_table(picture, training, narrow=out.width < NARROW)
+        yield training_table(picture, training, out.width)
     interrupted = of_phase(picture, Phase.INTERRUPTED)
     if interrupted:
         yield Text("\nInterrupted", style="bold yellow")
@@ -76,9 +65,10 @@ def parts(picture: Picture, out: Console) -> Iterator[RenderableType]:
     if picture.failures:
         yield Text("\nFailed", style="bold red")
         for failure in picture.failures[:many]:
-            yield Text(f"  {failure.name} ({failure.step})\n    {failure.reason}\n    See {failure.log}")
+            yield Text(f"  {failure.name} ({failure.step})\n    {failure.reason}")
+            yield Text(f"    See {failure.log}", no_wrap=True)  # in one piece, to be copied
         yield from rest(picture.failures, many)
-    yield from results(picture.findings)
+    yield from results(picture.findings, out.width)
 
 
 def of_phase(picture: Picture, phase: Phase) -> list[RunStatus]:
@@ -117,25 +107,30 @@ def left_sentence(left: TimeLeft) -> str:
     """The time left and how it was estimated."""
     if left.seconds is None:
         return "Time left: unknown until an epoch is measured; `cnntention status --estimate` times a few steps"
-    sources = list(left.sources.items())
-    how = sources[0][0] if len(sources) == 1 else "; ".join(f"{plural(n, 'run')} {source}" for source, n in sources)
-    about = "at most" if left.at_most else "about"
-    early = ", since recipes may stop early" if left.at_most else ""
-    return f"Time left: {about} {duration(left.seconds)} of training, {left.parallel} at a time{early} (speed: {how})"
+    about, early = ("at most", " (recipes may stop early)") if left.at_most else ("about", "")
+    at_a_time = f"{left.parallel} run{'s' if left.parallel > 1 else ''} at a time"
+    return f"Time left: {about} {duration(left.seconds)} of training{early}, {at_a_time}; {speed_from(left.sources)}"
 
 
-def training_table(picture: Picture, training: list[RunStatus], narrow: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=True)
-    table.add_column("run", overflow="fold")
+def speed_from(sources: Mapping[Source, int]) -> str:
+    """Where speeds come from, with the number of runs if it is from several sources."""
+    if not sources:
+        return "no speed is known"
+    known = [(source, sources[source]) for source in Source if sources.get(source)]
+    words = [f"{source} ({n})" if len(known) > 1 else str(source) for source, n in known]
+    return f"speed from {', '.join(words)}"
+
+
+def training_table(picture: Picture, training: list[RunStatus], width: int) -> Table:
+    stack = max(len(status.run.name) for status in training) + NUMBERS[0] > width
+    table = new_table()
+    table.add_column("run", no_wrap=stack)
     for name in ("epoch", "images/s", "val acc", "gates", "left"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=name != "gates")
     for status in training:
         epochs, total = status.epochs, picture.study.recipes[status.run.recipe].epochs
-        name = status.run.name
-        if narrow:
-            name = f"{status.run.dataset}/{status.run.model}\n  /{status.run.recipe}/seed{status.run.seed}"
         table.add_row(
-            name,
+            stacked(status.run.name) if stack else status.run.name,
             f"{min(epochs.done + 1, total)} of {total}",
             "–" if status.images_per_s is None else f"{status.images_per_s:,.0f}",
             "–" if epochs.val_accuracy is None else f"{percent(epochs.val_accuracy, 1)}",
@@ -156,7 +151,7 @@ def going_on(study: Study, status: RunStatus) -> str:
 # --- what was found ---------------------------------------------------------------------------------------------
 
 
-def results(findings: list[Findings]) -> Iterator[RenderableType]:
+def results(findings: list[Findings], width: int) -> Iterator[RenderableType]:
     """A table for each experiment of which anything is known."""
     known = [entry for entry in findings if entry.any]
     if not known:
@@ -164,22 +159,24 @@ def results(findings: list[Findings]) -> Iterator[RenderableType]:
         return
     yield Text("\nTest accuracy so far, %: mean ± sd over seeds", style="bold")
     for entry in known:
-        yield from experiment(entry)
+        yield from experiment(entry, width)
 
 
-def experiment(entry: Findings) -> Iterator[RenderableType]:
+def experiment(entry: Findings, width: int) -> Iterator[RenderableType]:
     """Its question and its table; what is the same in all rows is said once, above it."""
     columns = {name: [getattr(row, name) for row in entry.rows] for name in ("dataset", "model", "recipe")}
     varied = [name for name, values in columns.items() if len(set(values)) > 1] or ["model"]
     common = ", ".join(values[0] for name, values in columns.items() if name not in varied)
     yield Text.assemble("\n", (entry.experiment, "bold"), f": {entry.question}", f" ({common})" if common else "")
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for name in varied:
-        table.add_column(name, overflow="fold")
-    table.add_column("accuracy", justify="right", no_wrap=True)
-    table.add_column("runs", justify="right", no_wrap=True)
+    stack = sum(2 + max(map(len, columns[name])) for name in varied) + NUMBERS[1] > width
+    table = new_table()
+    for name in ["/".join(varied)] if stack else varied:
+        table.add_column(name, no_wrap=True)
+    for name in ("accuracy", "runs"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in entry.rows:
-        table.add_row(*(getattr(row, name) for name in varied), score(row), f"{len(row.values)} of {row.runs}")
+        names = [getattr(row, name) for name in varied]
+        table.add_row(*([stacked("/".join(names))] if stack else names), score(row), f"{len(row.values)}/{row.runs}")
     yield table
 
 
@@ -194,7 +191,7 @@ def estimate_parts(made: Estimate) -> Iterator[RenderableType]:
     yield Text(
         "\nEstimate of all training, done or not" + (" (at most: recipes may stop early)" * made.at_most), style="bold"
     )
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, show_footer=True)
+    table = new_table(show_footer=True)
     rows = [*((name, work) for name, work in made.experiments.items())]
     footer = work_cells(made.total)
     table.add_column("experiment", "all, each run once", overflow="fold")
@@ -203,35 +200,9 @@ def estimate_parts(made: Estimate) -> Iterator[RenderableType]:
     for name, work in rows:
         table.add_row(name, *work_cells(work))
     yield table
-    how = "; ".join(f"{plural(n, 'run')} {source}" for source, n in made.sources.items()) or "no speed is known"
-    yield Text(f"Measured on {made.hardware}. Speed: {how}.")
+    yield Text(f"Measured on {made.hardware}; {speed_from(made.sources)}")
 
 
 def work_cells(work: Work) -> tuple[str, str, str]:
     hours = "–" if work.hours is None else f"{work.hours:,.{0 if work.hours >= 100 else 1 if work.hours >= 1 else 3}f}"
     return f"{work.runs:,}", "–" if work.images is None else f"{work.images:,}", hours
-
-
-# --- words ------------------------------------------------------------------------------------------------------
-
-
-def percent(share: float, digits: int = 0) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
-def plural(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Two units at most: 45 s, 12 min, 2 h 10 min, 3 d 4 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    days, hours = divmod(round(hours + minutes / 60), 24)
-    return f"{days:,} d {hours} h"

@@ -54,10 +54,10 @@ def card_facts(path: Path) -> Images | None:
 class Source(StrEnum):
     """How a speed is known, from the best to the worst."""
 
-    OWN = "by runs of the same dataset, model and recipe"
-    TIMED = "by steps timed now"
-    MODEL = "by the same model on images of the same size"
-    ROUGH = "roughly, by other models' speeds and the size of the network"
+    OWN = "runs of the same kind"  # dataset, model and recipe
+    TIMED = "steps timed now"
+    MODEL = "the same model and image size"
+    ROUGH = "other models, scaled by size (rough)"
 
 
 @dataclass(frozen=True)
