@@ -136,7 +136,7 @@ def test_half_is_done(half):
     text = half.status()
     assert "1 of 2 runs trained, 50 % of the training" in text
     assert "1 done, 1 waiting, 0 failed" in text
-    assert "evaluated 1 of 2, diagnosed 0 of 2" in text
+    assert "evaluated 1, diagnosed 0, explained 0; no report yet" in text
     scores = json.loads(Path(half.tiny.folder, "metrics.json").read_text())
     row = next(line for line in text.splitlines() if line.split()[:1] == ["tiny"])
     assert row.split() == ["tiny", f"{100 * scores['top1']:.2f}", "1/1"]  # one seed has no spread

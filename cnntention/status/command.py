@@ -52,7 +52,7 @@ def look(study: Study) -> show.Picture:
     statuses, images = look_at(study), image_facts(study)
     left = time_left(study, statuses, Speeds(study, images, measured_speeds(statuses)))
     return show.Picture(
-        study, statuses, share_done(study, statuses, images), left, later(study), found(study, statuses)
+        study, statuses, share_done(study, statuses, images), left, later(study, statuses), found(study, statuses)
     )
 
 

@@ -1,4 +1,4 @@
-"""What has been found so far, and which jobs other than trainings are done or failed."""
+"""What has been found so far, and how far the steps after training are."""
 
 import statistics
 from dataclasses import dataclass
@@ -59,26 +59,19 @@ def found(study: Study, statuses: list[RunStatus]) -> list[Findings]:
 
 @dataclass(frozen=True)
 class Later:
-    """The jobs other than trainings: how many of each step are done, of how many; and the failed ones."""
+    """What comes after the trainings, and what else failed."""
 
-    done: dict[str, tuple[int, int]]
+    done: dict[str, int]
+    """Step -> runs that it is done for."""
     report: bool
     failures: tuple[Failure, ...]
-    """But for those of runs, which their own status has."""
-
-    @property
-    def complete(self) -> bool:
-        return self.report and all(made == asked for made, asked in self.done.values())
+    """Of datasets and of the study; those of runs are in their status."""
 
 
-def later(study: Study) -> Later:
-    done = dict.fromkeys(places.STEPS, (0, 0))
+def later(study: Study, statuses: list[RunStatus]) -> Later:
+    done = {step: sum(step in status.steps for status in statuses) for step in places.STEPS}
     failures = []
     for job in places.jobs(study):
-        exists = job.made.exists()
-        if job.step in done:
-            made, asked = done[job.step]
-            done[job.step] = (made + exists, asked + 1)
-        elif not exists and (reason := error_in(job.log)):
+        if not job.made.exists() and (reason := error_in(job.log)):
             failures.append(Failure(job.step, job.name, reason, job.log))
     return Later(done, places.report(study).exists(), tuple(failures))

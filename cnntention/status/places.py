@@ -43,13 +43,9 @@ class Job:
 
 
 def jobs(study: Study) -> Iterator[Job]:
-    """The study's jobs, but for the trainings, in the order of the workflow."""
-    runs = study.runs()
-    for dataset in dict.fromkeys(run.dataset for run in runs):
+    """The jobs of datasets and of the study itself, in the order of the workflow."""
+    for dataset in dict.fromkeys(run.dataset for run in study.runs()):
         yield from data_jobs(study, dataset)
-    for step in STEPS:
-        for run in runs:
-            yield job_of_run(step, run)
     for dataset, path in plan.profiles(study).items():
         yield Job("profile", dataset, Path(path), Path(f"logs/profile/{dataset}/{Path(path).stem}.log"))
     name = study.study.name

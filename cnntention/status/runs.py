@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,9 @@ class RunStatus:
     """Type of device it was trained on: cpu, cuda, mps."""
     top1: float | None = None
     """Test accuracy."""
-    failures: tuple[Failure, ...] = field(default=())
+    steps: frozenset[str] = frozenset()
+    """Later steps that have left their file."""
+    failures: tuple[Failure, ...] = ()
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -80,7 +82,9 @@ def look_at(study: Study, now: float | None = None) -> list[RunStatus]:
 
 
 def look_at_run(study: Study, run: Run, now: float) -> RunStatus:
-    path = places.of_run(run, "run.json")
+    lock, path = places.lock(run), places.of_run(run, "run.json")
+    if not lock.exists() and not path.parent.exists():  # most runs of a study that has just begun
+        return RunStatus(run, Phase.WAITING)
     if path.exists():
         return finished(study, run, path)
     epochs = epochs_of(run)
@@ -91,7 +95,7 @@ def look_at_run(study: Study, run: Run, now: float) -> RunStatus:
     log, kept = places.of_run(run, "train.log"), places.state(run).exists()
     if reason := error_in(log):
         return RunStatus(run, Phase.FAILED, epochs, kept, failures=(Failure("train", run.name, reason, log),))
-    begun = kept or places.lock(run).exists() or places.of_run(run, "history.csv").exists()
+    begun = kept or lock.exists() or places.of_run(run, "history.csv").exists()
     phase = Phase.INTERRUPTED if begun else Phase.WAITING
     return RunStatus(run, phase, epochs, kept, epochs.images_per_s)
 
@@ -101,21 +105,31 @@ def finished(study: Study, run: Run, path: Path) -> RunStatus:
     made, broken = read_mapping(path)
     if made is None:
         return RunStatus(run, Phase.FAILED, failures=(Failure("train", run.name, broken, path),))
-    failures = []
+    failures, steps = [], set()
     for job in (places.job_of_run(step, run) for step in places.STEPS):
-        if not job.made.exists() and (reason := error_in(job.log)):
+        if job.made.exists():
+            steps.add(job.step)
+        elif reason := error_in(job.log):
             failures.append(Failure(job.step, job.name, reason, job.log))
-    scores_path, top1 = places.of_run(run, places.STEPS["evaluate"]), None
-    if scores_path.exists():
-        scores, broken = read_mapping(scores_path)
+    top1 = None
+    if "evaluate" in steps:
+        scores, broken = read_mapping(path := places.of_run(run, places.STEPS["evaluate"]))
         if scores is None:
-            failures.append(Failure("evaluate", run.name, broken, scores_path))
+            failures.append(Failure("evaluate", run.name, broken, path))
         elif scores.get("key") == plan.evaluation_key(study, run, made.get("weights_sha256", "")):
             top1 = number(scores.get("top1"))  # with another key it is of other weights or settings: made again
     facts = made.get("provenance")
     device = facts.get("device") if isinstance(facts, dict) else None
     speed = number(made.get("images_per_s"))
-    return RunStatus(run, Phase.DONE, images_per_s=speed, device=device, top1=top1, failures=tuple(failures))
+    return RunStatus(
+        run,
+        Phase.DONE,
+        images_per_s=speed,
+        device=device,
+        top1=top1,
+        steps=frozenset(steps),
+        failures=tuple(failures),
+    )
 
 
 def read_mapping(path: Path) -> tuple[dict[str, Any] | None, str]:

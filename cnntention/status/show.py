@@ -42,7 +42,10 @@ class Picture:
 
     @property
     def complete(self) -> bool:
-        return all(status.phase is Phase.DONE for status in self.statuses) and self.later.complete
+        """Whether nothing is left to do."""
+        runs = len(self.statuses)
+        trained = sum(status.phase is Phase.DONE for status in self.statuses)
+        return self.later.report and all(done == runs for done in (trained, *self.later.done.values()))
 
     @property
     def failures(self) -> list[Failure]:
@@ -93,11 +96,12 @@ def head(picture: Picture) -> Iterator[Text]:
     yield Text.assemble(
         ("█" * full, "green"), ("░" * (BAR - full), "dim"), done, f"{percent(picture.share)} of the training"
     )
-    # a count of zero is said where its absence would be asked about
     shown = [(phase, n) for phase, n in counts.items() if n or phase in (Phase.WAITING, Phase.FAILED)]
     yield Text(", ").join(Text(f"{n} {phase}", style=COLOURS[phase] if n else "dim") for phase, n in shown)
     steps = ("evaluated", "diagnosed", "explained")
-    made = [f"{word} {n} of {asked}" for word, (n, asked) in zip(steps, picture.later.done.values(), strict=True)]
+    made = [
+        f"{word} {n} of {len(picture.statuses)}" for word, n in zip(steps, picture.later.done.values(), strict=True)
+    ]
     yield Text(f"Then: {', '.join(made)}; {'the report is made' if picture.later.report else 'no report yet'}")
     if counts[Phase.DONE] < len(picture.statuses):
         yield Text(left_sentence(picture.left))
