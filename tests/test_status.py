@@ -1,5 +1,6 @@
 """`cnntention status` on a small study in each of its states, whose files real steps left."""
 
+import codecs
 import copy
 import fcntl
 import json
@@ -21,7 +22,7 @@ import yaml
 from conftest import ROOT, small_study
 
 from cnntention.cli import main
-from cnntention.config import parse_study
+from cnntention.config import load, parse_study
 from cnntention.plan import data_folder
 from cnntention.status import places
 from cnntention.status.terminal import duration
@@ -141,7 +142,7 @@ def test_half_is_done(half):
     row = next(line for line in text.splitlines() if line.split()[:1] == ["tiny"])
     assert row.split() == ["tiny", f"{100 * scores['top1']:.2f}", "1/1"]  # one seed has no spread
     assert next(line for line in text.splitlines() if line.split()[:1] == ["looking"]).split()[1] == "–"
-    assert "1 run at a time; speed from other models, scaled by size (rough)" in text
+    assert "1 run at a time; speed from other models, roughly scaled by size" in text
 
 
 def test_the_time_left_is_epochs_times_images_by_measured_speed(half, small):
@@ -161,11 +162,20 @@ def test_the_time_left_is_epochs_times_images_by_measured_speed(half, small):
     with State(places.state(half.tiny), "x").owned(), State(places.state(half.looking), "y").owned():
         Path(half.tiny.folder).mkdir(parents=True)
         history = Path(half.tiny.folder, "history.csv")
-        history.write_text("epoch,train_loss,seconds,images_per_s,val_accuracy\n1,2.0,96.0,2.0,0.25\n")
+        history.write_text("epoch,train_loss,seconds,images_per_s,val_accuracy\n1,2.0,960.0,0.2,0.25\n")
+        os.utime(history, (time.time() - 600,) * 2)
         text = half.status()
-    # at 2 images a second: one epoch, less what has passed of it, and two runs of two epochs; two at a time
-    found = re.search(r"Time left: at most (\d+) min of training \(recipes may stop early\), 2 runs at a time", text)
-    assert int(found[1]) in (round(5 * 96 / 60 / 2), round((5 * 96 - 10) / 60 / 2))
+    # at 0.2 images a second: an epoch of 16 min of which 10 are behind it, and two runs of two epochs; two at a time
+    assert "Time left: at most 35 min of training (recipes may stop early), 2 runs at a time" in text
+    assert re.search(r"cues/tiny/brief/seed0 +2 of 2 +0 +25\.0 % +– +6 min", text)
+
+
+def test_a_run_of_another_recipe_is_as_fast_as_its_model(half, small):
+    small["recipes"]["other"] = copy.deepcopy(small["recipes"]["brief"]) | {"label_smoothing": 0.1}
+    small["experiments"]["first"]["grid"] |= {"models": ["tiny", "looking"], "recipes": ["brief", "other"]}
+    half.write(small)
+    expected = "speed from the same model and image size (1), other models, roughly scaled by size (2)"
+    assert expected in half.status()
 
 
 def test_seeds_are_a_mean_with_sd(half, small):
@@ -408,6 +418,28 @@ def test_what_was_measured_is_not_timed(half, monkeypatch, small):
     assert "GPU-hours" in text
 
 
+def test_the_images_of_known_datasets_are_known_before_they_are_prepared(folder, monkeypatch):
+    from cnntention.status import timing
+
+    monkeypatch.setattr(timing, "images_per_s", lambda *_: 1000.0)
+    shutil.copy(ROOT / "config.yaml", "config.yaml")
+    text = folder.status("--estimate")
+    epochs = load([ROOT / "config.yaml"]).recipes["equal"].epochs
+    images = epochs * 4 * 10 * (45_000 + 55_000)  # models, seeds; CIFAR-10's and MNIST's less 5,000 for validation
+    assert re.search(rf"main +80 +{images:,} +{images / 3.6e6:,.0f}\b", text)
+    assert "(at most: recipes may stop early)" in text
+    assert "all, each run once   732" in text
+
+
+def test_an_estimate_that_nobody_asked_for_is_short(folder, monkeypatch):
+    from cnntention.status import command
+
+    monkeypatch.setattr(command, "UNASKED", 0.0)
+    assert main(["status"]) == 0
+    expected = "speed from steps timed now (1), other models, roughly scaled by size (1)"
+    assert expected in folder.capsys.readouterr().out
+
+
 def test_an_estimate_comes_by_itself_only_before_the_start(folder, monkeypatch, trained):
     def printed() -> str:
         folder.capsys.readouterr()
@@ -473,7 +505,7 @@ class Terminal:
         command = [sys.executable, "-m", "cnntention", "status", *words]
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env)
         os.close(slave)
-        self.text = ""
+        self.text, self.decoder = "", codecs.getincrementaldecoder("utf-8")()
 
     def read(self, until: str | None = None, seconds: float = 20) -> str:
         """All that it writes until it ends, or until these words."""
@@ -481,7 +513,7 @@ class Terminal:
         while time.time() < end and not (until and until in ANSI.sub("", self.text)):
             if select.select([self.master], [], [], 0.1)[0]:
                 try:
-                    self.text += os.read(self.master, 65536).decode()
+                    self.text += self.decoder.decode(os.read(self.master, 65536))
                 except OSError:  # it ended
                     break
         return ANSI.sub("", self.text).replace("\r", "")

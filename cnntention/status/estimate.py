@@ -91,7 +91,7 @@ def time_missing(
             groups.setdefault(same, {})[run.dataset, run.model, run.recipe] = run
     measured, start, costs = [], time.perf_counter(), Speeds(study, images, [])
     for same, runs in sorted(groups.items(), key=lambda group: costs.cost(next(iter(group[1].values())))):
-        if budget_s is not None and time.perf_counter() - start > budget_s:
+        if measured and budget_s is not None and time.perf_counter() - start > budget_s:
             break
         say(f"timing {same[0]} on images of {same[1]} px")
         run = next(iter(runs.values()))

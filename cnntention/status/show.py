@@ -99,10 +99,8 @@ def head(picture: Picture) -> Iterator[Text]:
     shown = [(phase, n) for phase, n in counts.items() if n or phase in (Phase.WAITING, Phase.FAILED)]
     yield Text(", ").join(Text(f"{n} {phase}", style=COLOURS[phase] if n else "dim") for phase, n in shown)
     steps = ("evaluated", "diagnosed", "explained")
-    made = [
-        f"{word} {n} of {len(picture.statuses)}" for word, n in zip(steps, picture.later.done.values(), strict=True)
-    ]
-    yield Text(f"Then: {', '.join(made)}; {'the report is made' if picture.later.report else 'no report yet'}")
+    made = ", ".join(f"{word} {n}" for word, n in zip(steps, picture.later.done.values(), strict=True))
+    yield Text(f"Then: {made}; {'the report is made' if picture.later.report else 'no report yet'}")
     if counts[Phase.DONE] < len(picture.statuses):
         yield Text(left_sentence(picture.left))
 

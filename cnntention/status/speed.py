@@ -57,7 +57,7 @@ class Source(StrEnum):
     OWN = "runs of the same kind"  # dataset, model and recipe
     TIMED = "steps timed now"
     MODEL = "the same model and image size"
-    ROUGH = "other models, scaled by size (rough)"
+    ROUGH = "other models, roughly scaled by size"
 
 
 @dataclass(frozen=True)
