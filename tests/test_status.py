@@ -4,6 +4,7 @@ import codecs
 import copy
 import fcntl
 import json
+import math
 import os
 import pty
 import re
@@ -272,7 +273,7 @@ def test_a_traceback_is_a_failure_and_a_run_that_trains_again_is_none(folder):
     except ZeroDivisionError:
         import traceback
 
-        log.write_text(f"cues/tiny: epoch 1/2\n{traceback.format_exc()}")
+        log.write_text(f"\x1b[1mcues/tiny\x1b[0m: epoch 1/2\r\n\x1b[31m{traceback.format_exc()}\x1b[0m")
     assert "ZeroDivisionError: first line\n    See results/" in folder.status()
     with State(places.state(folder.tiny), "any").owned():
         assert "1 training now, 1 waiting, 0 failed" in folder.status()
@@ -293,16 +294,28 @@ def test_a_later_step_that_failed(half, step):
     assert "1 done" in text
 
 
-@pytest.mark.parametrize("step", ["prepare", "profile", "summarise", "judge", "report"])
-def test_a_step_of_a_dataset_or_of_the_study_that_failed(folder, step):
+@pytest.mark.parametrize(
+    ("step", "made"),
+    [
+        ("prepare", "data/cues/{key}/card.json"),
+        ("profile", "results/profiles/cues/{key}.json"),
+        ("summarise", "results/small/tables/card.json"),
+        ("judge", "results/small/claims/claims.json"),
+        ("report", "results/small/report/card.json"),
+    ],
+)
+def test_a_step_of_a_dataset_or_of_the_study_that_failed(folder, step, made):
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    profile = parse_study(yaml.safe_load(Path("config.yaml").read_text())).profile_key("cues")
-    key = profile if step == "profile" else folder.study.data_key("cues")
+    key = folder.study.profile_key("cues") if step == "profile" else folder.study.data_key("cues")
     pattern = re.search(rf'"(logs/{step}/\S+\.log)"', rules)[1]
     log = Path(pattern.format(dataset="cues", key=key, study="small"))
     log.parent.mkdir(parents=True)
     log.write_text(f"cnntention {step}: the sky fell.\n")
     assert f"({step})\n    cnntention {step}: the sky fell.\n    See {log}" in folder.status()
+    path = Path(made.format(key=key))
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert "Failed" not in folder.status()
 
 
 def test_a_fetch_that_failed(folder, small):
@@ -338,10 +351,27 @@ def test_a_broken_run_is_named_and_the_rest_is_shown(half, broken):
     assert f"See {half.tiny.folder}/run.json" in text
 
 
-@pytest.mark.parametrize("odd", [{}, {"images_per_s": None, "provenance": None}, {"images_per_s": "fast"}])
+@pytest.mark.parametrize(
+    "odd", [{}, {"images_per_s": None, "provenance": None}, {"images_per_s": "fast"}, {"images_per_s": math.nan}]
+)
 def test_a_run_without_a_speed_is_done_all_the_same(half, odd):
     Path(half.tiny.folder, "run.json").write_text(json.dumps(odd))
     assert "1 done, 1 waiting, 0 failed" in half.status()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "epoch\n1,2,3", "epoch,seconds,images_per_s,train_loss,a.gate\n1,x,nan,2,y\n", "\0"]
+)
+def test_a_broken_history_is_none(half, text):
+    with State(places.state(half.looking), "any").owned():
+        Path(half.looking.folder).mkdir(parents=True)
+        Path(half.looking.folder, "history.csv").write_text(text)
+        assert re.search(r"cues/looking/brief/seed0 +\d of 2 +– +– +–", half.status())
+
+
+def test_a_broken_card_is_none(half):
+    Path(data_folder(half.study, "cues"), "card.json").write_text('{"images": {"train": "many"}}')
+    assert "1 of 2 runs trained, 50 % of the training" in half.status()
 
 
 def test_broken_scores_are_named(half):
@@ -487,7 +517,7 @@ def long_names(folder, small):
 def test_a_pipe_gets_whole_names_on_whole_lines(long_names, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "40")
-    text = long_names.status()
+    text = long_names.status("--estimate")  # also on stderr, where a terminal has a spinner
     run, failed, done = long_names.study.runs()[:3]
     assert re.search(rf"{run.name} +2 of 2 +12,346 +25\.0 % +0\.123 -0\.568 1\.000 +\d", text)
     assert f"{failed.name} (train)\n" in text

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a program may write for a terminal
 TAIL = 64 * 1024  # bytes: a traceback of torch is some thousands
 OURS = re.compile(r"cnntention [a-z]+: .*")
 SHELLS = re.compile(r".*(: No module named .+|: command not found)$")
@@ -41,7 +42,8 @@ def last_lines(path: Path) -> list[str]:
             text = file.read().decode(errors="replace")
     except OSError:
         return []
-    return [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = (CONTROL.sub("", line).rstrip() for line in text.splitlines())
+    return [line for line in lines if line]
 
 
 def error_in(path: Path) -> str | None:

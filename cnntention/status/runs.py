@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import json
+import math
 import platform
 import time
 from collections.abc import Iterable
@@ -64,10 +65,6 @@ class RunStatus:
     steps: frozenset[str] = frozenset()
     """Later steps that have left their file."""
     failures: tuple[Failure, ...] = ()
-
-    @property
-    def cell(self) -> tuple[str, str, str]:
-        return self.run.dataset, self.run.model, self.run.recipe
 
     @property
     def epochs_kept(self) -> int:
@@ -144,7 +141,12 @@ def read_mapping(path: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A finite number of a JSON file, or of a cell of a table; None if it is none."""
+    try:
+        found = float(value) if isinstance(value, int | float | str) else math.nan
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 # --- unfinished runs --------------------------------------------------------------------------------------------
@@ -168,15 +170,16 @@ def epochs_of(run: Run) -> Epochs:
 
 
 def of_history(rows: list[dict[str, str]], ended: float) -> Epochs:
-    """What the rows of history.csv say; ValueError if a cell is no number."""
-    last, sound = rows[-1], [row for row in rows if row.get("train_loss")]
-    speeds = [float(row["images_per_s"]) for row in sound if row.get("images_per_s")]
+    """What the rows of history.csv say."""
+    sound = [row for row in rows if row.get("train_loss")]
+    speeds, seconds = ([n for row in sound if (n := number(row.get(name)))] for name in ("images_per_s", "seconds"))
+    gates = (number(value) for name, value in rows[-1].items() if name and name.endswith(".gate"))
     return Epochs(
         done=len(rows),
-        val_accuracy=float(last["val_accuracy"]) if last.get("val_accuracy") else None,
-        gates=tuple(float(value) for name, value in last.items() if name.endswith(".gate") and value),
+        val_accuracy=number(rows[-1].get("val_accuracy")),
+        gates=tuple(gate for gate in gates if gate is not None),
         images_per_s=sum(speeds) / len(speeds) if speeds else None,
-        longest_s=max((float(row["seconds"]) for row in sound if row.get("seconds")), default=None),
+        longest_s=max(seconds, default=None),
         ended=ended,
     )
 

@@ -194,17 +194,16 @@ def estimate_parts(made: Estimate) -> Iterator[RenderableType]:
         "\nEstimate of all training, done or not" + (" (at most: recipes may stop early)" * made.at_most), style="bold"
     )
     table = new_table(show_footer=True)
-    rows = [*((name, work) for name, work in made.experiments.items())]
-    footer = work_cells(made.total)
     table.add_column("experiment", "all, each run once", overflow="fold")
-    for name, cell in zip(("runs", "images to train on", made.unit), footer, strict=True):
+    for name, cell in zip(("runs", "images to train on", made.unit), work_cells(made.total), strict=True):
         table.add_column(name, cell, justify="right")
-    for name, work in rows:
+    for name, work in made.experiments.items():
         table.add_row(name, *work_cells(work))
     yield table
     yield Text(f"Measured on {made.hardware}; {speed_from(made.sources)}")
 
 
 def work_cells(work: Work) -> tuple[str, str, str]:
-    hours = "–" if work.hours is None else f"{work.hours:,.{0 if work.hours >= 100 else 1 if work.hours >= 1 else 3}f}"
+    digits = 0 if work.hours is None or work.hours >= 100 else 1 if work.hours >= 1 else 3
+    hours = "–" if work.hours is None else f"{work.hours:,.{digits}f}"
     return f"{work.runs:,}", "–" if work.images is None else f"{work.images:,}", hours

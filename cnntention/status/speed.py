@@ -46,9 +46,10 @@ def images_of(study: Study, name: str) -> Images | None:
 def card_facts(path: Path) -> Images | None:
     card, _ = read_mapping(path)
     try:
-        return Images(card["images"]["train"], card["image"]["channels"], card["image"]["height"], card["classes"])
+        facts = (card["images"]["train"], card["image"]["channels"], card["image"]["height"], card["classes"])
     except (KeyError, TypeError):
         return None
+    return Images(*facts) if all(isinstance(fact, int) and fact > 0 for fact in facts) else None
 
 
 class Source(StrEnum):
@@ -120,7 +121,7 @@ def image_facts(study: Study) -> dict[str, Images | None]:
 
 def measured_speeds(statuses: Iterable[RunStatus]) -> list[Measured]:
     """What finished runs and those under way tell; a run that diverged at once tells nothing."""
-    return [Measured(s.run, s.images_per_s) for s in statuses if s.images_per_s]
+    return [Measured(s.run, s.images_per_s) for s in statuses if s.images_per_s and s.images_per_s > 0]
 
 
 def device_of(statuses: Iterable[RunStatus]) -> str | None:
