@@ -44,7 +44,7 @@ def pretend_finished(study) -> None:
             "attention.json": {"key": plan.diagnosis_key(study, run, weights)},
             "explanations.json": {"key": plan.explanation_key(study, run, weights)},
         }
-        for name in (*plan.RUN_FILES, *plan.EVALUATION_FILES, *plan.DIAGNOSIS_FILES, *plan.EXPLANATION_FILES):
+        for name in (*plan.RUN_FILES, *plan.EXAMINED):
             (folder / name).write_text(json.dumps(contents.get(name, {})))
     data = Path(plan.data_folder(study, "cuematch-local"))
     for path in [data / f"{split}.safetensors" for split in ("train", "val", "test")] + [data / "card.json"]:

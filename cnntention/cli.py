@@ -5,20 +5,29 @@ passes its resolved configuration as one file.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from cnntention.config import Study, load
-from cnntention.errors import UserError
+from cnntention.errors import UserError, explained
+
+# These make the libraries compute fp32 in less, whatever the recipe says; oneDNN reads its own when torch is loaded.
+OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one step; a UserError becomes one line on stderr and exit code 1."""
     args = parser().parse_args(argv)
+    for name in OVERRULING:
+        os.environ.pop(name, None)
     try:
         args.step(args)
-    except UserError as error:
-        print(f"cnntention {args.command}: {error}", file=sys.stderr)
+    except (UserError, RuntimeError) as error:
+        sentence = error if isinstance(error, UserError) else explained(error)
+        if sentence is None:
+            raise
+        print(f"cnntention {args.command}: {sentence}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"cnntention {args.command}: interrupted.", file=sys.stderr)
@@ -44,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     step("fetch", fetch, "dataset", "out")
     step("prepare", prepare, "dataset", "out")
     step("train", train, "run", "state", "threads", "device")
+    step("examine", examine, "run", "threads", "device")
     step("evaluate", evaluate, "run", "threads", "device")
     step("diagnose", diagnose, "run", "threads", "device")
     step("explain", explain, "run", "threads", "device")
@@ -93,6 +103,22 @@ def the_dataset(study: Study, name: str):
     return study.datasets[name]
 
 
+def a_run(args: argparse.Namespace):
+    """The study, the run that --run names, threads and device."""
+    from cnntention.plan import find_run
+
+    study = configured(args)
+    return study, find_run(study, args.run), args.threads, args.device
+
+
+def opened(args: argparse.Namespace):
+    """The study, the run that --run names, and the run opened."""
+    from cnntention.storage import open_run
+
+    study, run, *where = a_run(args)
+    return study, run, open_run(study, run, *where)
+
+
 def fetch(args: argparse.Namespace) -> None:
     """Fetch one source file of a dataset and check its SHA-256."""
     from cnntention.data import archives
@@ -118,52 +144,54 @@ def prepare(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace) -> None:
     """Train one run, or go on with it where it was interrupted."""
-    from cnntention.plan import find_run
     from cnntention.training.command import train_run
 
-    study = configured(args)
-    train_run(study, find_run(study, args.run), Path(args.state), args.threads, args.device)
+    study, run, threads, device_name = a_run(args)
+    train_run(study, run, Path(args.state), threads, device_name)
+
+
+def examine(args: argparse.Namespace) -> None:
+    """Evaluate, diagnose and explain a finished run: what is missing of the three."""
+    from cnntention.examination import examine_run
+
+    examine_run(*a_run(args))
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """Score a finished run on the test split."""
     from cnntention.evaluation.command import evaluate_run
-    from cnntention.plan import find_run
 
-    study = configured(args)
-    evaluate_run(study, find_run(study, args.run), args.threads, args.device)
+    evaluate_run(*opened(args))
 
 
 def diagnose(args: argparse.Namespace) -> None:
     """Examine the attention of a finished run: is it alive, what does it look at?"""
     from cnntention.evaluation.diagnose import diagnose_run
-    from cnntention.plan import find_run
 
-    study = configured(args)
-    diagnose_run(study, find_run(study, args.run), args.threads, args.device)
+    diagnose_run(*opened(args))
 
 
 def explain(args: argparse.Namespace) -> None:
     """Make the Grad-CAM maps of a finished run."""
     from cnntention.explanation.command import explain_run
-    from cnntention.plan import find_run
 
-    study = configured(args)
-    explain_run(study, find_run(study, args.run), args.threads, args.device)
+    explain_run(*opened(args))
 
 
 def profile(args: argparse.Namespace) -> None:
     """Measure, in turn, what all models cost that the study runs on a dataset."""
     from cnntention import device, files, plan, profiling, provenance
     from cnntention.data.datasets import read_card
+    from cnntention.models.registry import has_deterministic_form
 
     study = configured(args)
     the_dataset(study, args.dataset)
     card = read_card(plan.data_folder(study, args.dataset))
     shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
-    where = device.choose(args.device)
-    device.prepare_torch(study.profiling.threads, where)
     models = {name: study.models[name] for name in sorted(study.models_on(args.dataset))}
+    where = device.choose(args.device, whole=True)
+    deterministic = all(has_deterministic_form(model) for model in models.values())
+    device.prepare_torch(study.profiling.threads, where, deterministic=deterministic)
     result = profiling.profile(models, shape, card["classes"], study.profiling, where, study.plugins)
     facts = provenance.describe(where, study.profiling.threads)
     head = {"dataset": args.dataset, "image": list(shape), "settings": study.profiling.model_dump(mode="json")}

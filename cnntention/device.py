@@ -1,60 +1,52 @@
-"""Which device a step runs on. On a machine with GPUs each process holds one, so that jobs take turns."""
+"""Which device a step runs on, and how torch computes there: the same run gives the same bytes."""
 
-import fcntl
 import os
-import tempfile
-import time
-from pathlib import Path
-from typing import IO
 
 import torch
 
-_held: list[IO] = []  # the lock lives as long as the process: the system frees it however the process ends
+from cnntention import precision, slots
+from cnntention.errors import UserError
 
 
-def choose(name: str = "auto") -> torch.device:
-    """cuda, mps or cpu. "auto" takes the first that is there; a GPU is locked for this process, waiting if need be."""
+def choose(name: str = "auto", whole: bool = False) -> torch.device:
+    """cuda, mps or cpu; "auto" is the first that is there. CUDA: waits for a slot, or for a whole GPU."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        mps = torch.backends.mps.is_available()
-        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    if name != "cuda":
-        return torch.device(name)
-    return torch.device("cuda", acquire(visible_gpus()))
+        name = next(kind for kind in there if there[kind])
+    if not there[name]:
+        raise UserError(f"--device: PyTorch finds no {name} device here; say cpu, or auto for what there is.")
+    return torch.device("cuda", slots.acquire(visible_gpus(), whole=whole)) if name == "cuda" else torch.device(name)
 
 
 def visible_gpus() -> list[str]:
     """Names of the GPUs this process may use: the numbers or UUIDs of CUDA_VISIBLE_DEVICES, else 0, 1, ..."""
+    count = torch.cuda.device_count()
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed:
-        return [gpu.strip() for gpu in listed.split(",")]
-    return [str(i) for i in range(torch.cuda.device_count())]
+    # CUDA stops at the first name that it does not know
+    return [gpu.strip() for gpu in listed.split(",")][:count] if listed else [str(i) for i in range(count)]
 
 
-def acquire(gpus: list[str], folder: Path | None = None, pause: float = 1.0) -> int:
-    """Index in `gpus` of one that no other process of this machine holds; waits until there is one.
+def prepare_torch(threads: int, device: torch.device, asked: str = "fp32", deterministic: bool = True) -> None:
+    """Fix the thread count, and on a GPU the precision and the deterministic kernels.
 
-    Slurm assigns devices itself, so inside its jobs the first visible one is taken as given.
+    deterministic: an operation that has no such kernel is an error. If not, it warns, and fused attention, too, then
+    takes its faster backward pass, which is not deterministic.
     """
-    if "SLURM_JOB_ID" in os.environ:
-        return 0
-    folder = folder or Path(tempfile.gettempdir())
-    while True:
-        for index, gpu in enumerate(gpus):
-            lock = (folder / f"cnntention-gpu-{gpu.replace('/', '_')}.lock").open("a")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                lock.close()
-                continue
-            _held.append(lock)
-            return index
-        time.sleep(pause)
-
-
-def prepare_torch(threads: int, device: torch.device) -> None:
-    """Fix the thread count, and on a GPU the deterministic kernels: the same run gives the same bytes."""
     torch.set_num_threads(threads)
     if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read at the first matrix product
+        torch.cuda.set_device(device)
+        precision.enforce(asked)
         torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.use_deterministic_algorithms(True, warn_only=not deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # NaN fills find bugs; they change no result
+
+
+def state() -> dict:
+    """How this process computes on its GPU, as it is set now."""
+    return {
+        "slots": slots.count(),
+        "mps": slots.mps(),
+        "tf32": torch.backends.cudnn.conv.fp32_precision == "tf32",
+        "deterministic": not torch.is_deterministic_algorithms_warn_only_enabled(),
+    }

@@ -18,9 +18,13 @@ from cnntention.errors import UserError
 from cnntention.files import sha256, write_text
 
 RUN_FILES = ("run.json", "model.safetensors", "history.csv")
-EVALUATION_FILES = ("metrics.json", "predictions.safetensors")
-DIAGNOSIS_FILES = ("attention.json",)
-EXPLANATION_FILES = ("explanations.json", "explanations.safetensors")
+EXAMINATION = {
+    "evaluation": ("metrics.json", "predictions.safetensors"),
+    "diagnosis": ("attention.json",),
+    "explanation": ("explanations.json", "explanations.safetensors"),
+}
+"""What each of the steps that examine a finished run leaves in its folder."""
+EXAMINED = tuple(name for names in EXAMINATION.values() for name in names)
 STALE = Path("results/stale")
 FROZEN = "CNNTENTION_CONFIG"
 
@@ -203,11 +207,10 @@ class Plan:
     def move_stale(self) -> list[str]:
         """Move files that another configuration made to results/stale/, so that nothing is lost; returns them."""
         moved = []
-        made_by = {"evaluation": EVALUATION_FILES, "diagnosis": DIAGNOSIS_FILES, "explanation": EXPLANATION_FILES}
         groups = [
             (run.folder, kind, names)
             for run in self.study.runs(self.study.experiments)
-            for kind, names in made_by.items()
+            for kind, names in EXAMINATION.items()
         ]
         for folder, kind, names in groups:
             if self.stale(folder, kind):

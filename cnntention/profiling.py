@@ -37,7 +37,7 @@ def count_macs(net: nn.Module, shape: Shape) -> int:
     The flop counter sees nothing of the CPU's fused attention kernels (PyTorch issue 195460), so the pass runs on
     the plain ones, which do the same products. Leaves the network without values.
     """
-    # counted unpadded: dot_product() pads narrow heads on the CPU alone, for speed
+    # counted unpadded: dot_product() pads narrow heads where they are computed, for speed, but not on meta
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         net.eval().to("meta")(torch.zeros(1, *shape, device="meta"))
     return counter.get_total_flops() // 2

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+EMULATED = {"bf16": ", bf16 emulated", "tf32": ", tf32 as fp32"}
 LIBRARIES = ("torch", "torchvision", "numpy", "snakemake", "dvc", "grad-cam", "pandas")
 
 
@@ -48,14 +49,18 @@ def describe(device=None, threads: int | None = None) -> dict:
     if device is not None:
         import torch
 
-        gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-        facts |= {"device": device.type, "gpu": gpu, "threads": threads}
+        from cnntention.device import state
+
+        on_gpu = device.type == "cuda"
+        gpu = torch.cuda.get_device_name(device) if on_gpu else None
+        facts |= {"device": device.type, "gpu": gpu, "threads": threads} | (state() if on_gpu else {})
     return facts
 
 
-def hardware(facts: dict) -> str:
-    """One phrase for tables: the GPU, or the CPU with the threads used."""
+def hardware(facts: dict, precision: dict | None = None) -> str:
+    """One phrase for tables: the GPU, or the CPU with the threads used; and a run's precision if it is not native."""
+    note = EMULATED[precision["asked"]] if precision and not precision["native"] else ""
     if facts.get("gpu"):
-        return facts["gpu"]
+        return facts["gpu"] + note
     threads = facts.get("threads")
-    return facts["cpu"] + (f", {threads} thread{'s' if threads != 1 else ''}" if threads else "")
+    return facts["cpu"] + (f", {threads} thread{'s' if threads != 1 else ''}" if threads else "") + note

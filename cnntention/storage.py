@@ -13,7 +13,7 @@ from cnntention.config import Run, Study
 from cnntention.data.augment import Batches, load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
-from cnntention.models.registry import build
+from cnntention.models.registry import build, has_deterministic_form
 from cnntention.models.resnet import ResNet
 
 
@@ -41,12 +41,13 @@ class Opened:
 
 def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
     """Choose the device, read the run and the test split; raises UserError if a file is missing or not the run's."""
+    config = study.models[run.model]
     where = device.choose(device_name)
-    device.prepare_torch(threads, where)
+    device.prepare_torch(threads, where, deterministic=has_deterministic_form(config))
     data = plan.data_folder(study, run.dataset)
     record, card = files.read_json(Path(run.folder) / "run.json"), read_card(data)
     batches = load_batches(data, study.datasets[run.dataset], "test", where)
-    model = build(study.models[run.model], card["image"]["channels"], card["classes"], run.seed)
+    model = build(config, card["image"]["channels"], card["classes"], run.seed)
     read_weights(Path(run.folder) / "model.safetensors", record["weights_sha256"], model)
     return Opened(record, card, batches, model.to(where, memory_format=torch.channels_last).eval(), where)
 

@@ -12,13 +12,13 @@ from cnntention.data.cuematch import (
     COLOURS,
     RGB,
     SHAPES,
-    SIZE,
     SPLITS,
     TRACKS,
     generate,
     generator,
     glyphs,
     held_out,
+    vocabulary,
 )
 from cnntention.data.cuematch.drawing import background
 from cnntention.data.cuematch.words import Draws
@@ -37,6 +37,7 @@ KNOBS = {
     "near": {"distances": ["near"], "candidates": 6},
     "held-out": {"held_out_pairs": 15},
     "silent": {"noise": 0},
+    "demo": {"size": 24, "vocabulary": 4, "candidates": 3, "glyph_size": 5, "noise": 0, "distances": ["near", "mid"]},
 }
 GOLDEN = {
     "default": "93553d239dc4e66587e2330cbe2ea08b28d7ef167fb866261b9160ca076cf413",
@@ -100,8 +101,9 @@ def test_seeds_and_splits_differ_but_noise_keeps_the_scene():
         assert (other.centres != base.centres).any((1, 2)).all()
 
 
-def test_shapes_and_types(scenes):
-    assert scenes.images.shape == (120, 3, SIZE, SIZE)
+def test_shapes_and_types(scenes, knobs):
+    size = knobs.get("size", 32)
+    assert scenes.images.shape == (120, 3, size, size)
     assert scenes.images.dtype == scenes.boxes.dtype == scenes.pixels.dtype == np.uint8
     for track in TRACKS:
         assert scenes.labels(track).dtype == np.int64
@@ -149,9 +151,9 @@ def test_noise_has_the_mean_and_deviation_asked_for(noise):
 
 def test_noise_amplitude_falls_as_one_over_frequency():
     draws = Draws(seed=0, split="train", start=0, count=400)
-    noise = background(draws, 80).reshape(-1, SIZE, SIZE).astype(float)
+    noise = background(draws, 80).reshape(-1, 32, 32).astype(float)
     power = (abs(np.fft.rfft2(noise)) ** 2).mean(0)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(SIZE), np.fft.rfftfreq(SIZE), indexing="ij"))
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(32), np.fft.rfftfreq(32), indexing="ij"))
     band = (frequency > 0) & (frequency < 0.5)
     slope = np.polyfit(np.log(frequency[band]), np.log(power[band]) / 2, 1)[0]
     assert -1.4 < slope < -0.7
@@ -167,7 +169,7 @@ def test_boxes_lie_inside_and_apart(scenes, knobs):
         assert [len(spot) for spot in spots] == [side**2] * (n + 2)  # none cut, none covered
         lows, highs = np.array([s.min(0) for s in spots]), np.array([s.max(0) for s in spots])
         assert lows.min() >= 1
-        assert highs.max() <= SIZE - 2
+        assert highs.max() <= knobs.get("size", 32) - 2
         gaps = np.maximum(lows[:, None] - highs, lows - highs[:, None]).max(2) - 1
         assert gaps[~np.eye(n + 2, dtype=bool)].min() >= 1
     drawn = (scenes.pixels > 0) & (scenes.pixels <= n + 2)
@@ -206,6 +208,7 @@ def read(scenes, i, code, size):
 
 def test_labels_can_be_read_from_the_pixels(scenes, knobs):
     n, size = scenes.shapes.shape[1], knobs.get("glyph_size", 7)
+    words = vocabulary(knobs.get("vocabulary", 10))  # labels count the shapes and colours that are in use
     wrong = 0
     for i in range(40):
         seen = [read(scenes, i, code, size) for code in range(1, n + 3)]
@@ -216,11 +219,11 @@ def test_labels_can_be_read_from_the_pixels(scenes, knobs):
         assert (scenes.images[i][:, scenes.pixels[i] == n + 3] == 255).all()
         assert shapes[n] == len(SHAPES)  # the disc
         assert inks[n + 1] == (255, 255, 255)
-        assert inks[marked.pop()] == tuple(RGB[scenes.labels("local")[i]].tolist())
+        assert inks[marked.pop()] == tuple(RGB[words[scenes.labels("local")[i]]].tolist())
         assert scenes.labels("relation-colour")[i] == scenes.shapes[i, inks.index(inks[n])]
-        wrong += shapes[:n] != scenes.shapes[i].tolist()
-        wrong += shapes[n + 1] != scenes.shapes[i, scenes.match_shape[i]]
-        assert inks[scenes.match_shape[i]] == tuple(RGB[scenes.labels("relation-shape")[i]].tolist())
+        wrong += shapes[:n] != words[scenes.shapes[i]].tolist()
+        wrong += shapes[n + 1] != words[scenes.shapes[i, scenes.match_shape[i]]]
+        assert inks[scenes.match_shape[i]] == tuple(RGB[words[scenes.labels("relation-shape")[i]]].tolist())
     assert wrong <= (4 if knobs.get("dropout") else 0)  # dropout may turn one glyph into another
 
 
@@ -291,21 +294,35 @@ def test_without_the_cue_every_candidate_is_as_likely(many):
         assert chi2([is_marked, len(match) - is_marked], len(match) * np.array([0.25, 0.75])) < CHI2[1]
 
 
-@pytest.mark.parametrize(("candidates", "best"), [(2, 0.54), (4, 0.285), (6, 0.21)])
-def test_places_do_not_give_the_match_away(candidates, best):
+@pytest.mark.parametrize(
+    ("knobs", "best"),
+    [({"candidates": 2}, 0.54), ({"candidates": 4}, 0.285), ({"candidates": 6}, 0.21), (KNOBS["demo"], 0.375)],
+)
+def test_places_do_not_give_the_match_away(knobs, best):
     """Who knows every distance but neither shape nor colour, and bets on the likeliest, stays near 1/N."""
-    scenes = generate("train", 2500, noise=0, candidates=candidates)
-    n, rows = candidates, np.arange(2500)
+    scenes = generate("train", 2500, **{"noise": 0} | knobs)
+    n, rows, centre = knobs["candidates"], np.arange(2500), (knobs.get("size", 32) - 1) / 2
     for match, cue in ((scenes.match_colour, n), (scenes.match_shape, n + 1)):
         gaps = np.linalg.norm(scenes.centres[:, :n].astype(float) - scenes.centres[:, cue, None], axis=2)
-        middle = np.linalg.norm(scenes.centres[:, :n] - 15.5, axis=2)
+        middle = np.linalg.norm(scenes.centres[:, :n] - centre, axis=2)
         for clue in (gaps, -gaps, middle, -middle, abs(gaps - 10), abs(gaps - 15), abs(gaps - 21)):
             assert (clue.argmin(1) == match).mean() < best
         other = np.ones((2500, n), bool)
         other[rows, match] = False
-        edges = [8, 12, 18, 34]
+        edges = [8, 12, 18, 34]  # no bin is likelier for the match
         mine, theirs = (np.histogram(g, edges)[0] / g.size for g in (gaps[rows, match], gaps[other]))
         np.testing.assert_allclose(theirs, mine, atol=0.05)
+
+
+def test_a_small_vocabulary_is_spread_over_the_whole():
+    for size in range(2, 11):
+        words = vocabulary(size)
+        assert len(set(words.tolist())) == size
+        assert words.max() < len(SHAPES)
+    np.testing.assert_array_equal(vocabulary(10), np.arange(10))
+    scenes = generate("train", 4000, **KNOBS["demo"])
+    for track in TRACKS:
+        assert chi2(np.bincount(scenes.labels(track), minlength=4)) < CHI2[3]
 
 
 # --- held-out pairs ---
@@ -354,6 +371,8 @@ def test_labels_stay_uniform_with_pairs_held_out():
         ("noise", "0.1", "a fraction from 0 to 0.5"),
         ("dropout", float("nan"), "a fraction from 0 to 0.5"),
         ("glyph_size", 6, "one of 7, 5"),
+        ("size", 28, "one of 24, 32"),
+        ("vocabulary", 1, "a whole number from 2 to 10"),
         ("split", "dev", "one of train, val, test, test-pairs"),
         ("distances", "near", "a list of near, mid, far, at least one, each once"),
         ("distances", [], "a list of near, mid, far, at least one, each once"),
@@ -369,6 +388,12 @@ def test_bad_knobs(knob, value, remedy):
 def test_bad_names():
     with pytest.raises(ValueError, match=r"held_out_pairs is 3: give at least candidates=4, for split test-pairs"):
         generate("test-pairs", 1, held_out_pairs=3)
+    with pytest.raises(ValueError, match=r"candidates is 4: give at most vocabulary=3, for all candidates differ"):
+        generate("train", 1, vocabulary=3)
+    with pytest.raises(ValueError, match=r"give near, mid, for in 24 px few candidates find a far place"):
+        generate("train", 1, size=24)
+    with pytest.raises(ValueError, match=r"vocabulary is 5: held_out_pairs needs all 10"):
+        generate("train", 1, vocabulary=5, held_out_pairs=4)
     scenes = generate("test", 1)
     with pytest.raises(ValueError, match=r"track is 'colour': give one of relation-colour, relation-shape, local"):
         scenes.labels("colour")

@@ -19,7 +19,7 @@ from cnntention import config, plan
 LAB = ROOT / "tests/slurm/slurmlab.sh"
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-ON_A_GPU = {"train", "evaluate", "diagnose", "explain", "profile"}
+ON_A_GPU = {"train", "examine", "profile"}
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_study_on_a_cluster(project, lab):
 
     lines = submitted(lab)
     counts = {rule: sum(r == rule for r, _ in lines) for rule, _ in lines}
-    assert counts == {"prepare": 1, "train": 2, "evaluate": 2, "diagnose": 2, "explain": 2, "profile": 1}
+    assert counts == {"prepare": 1, "train": 2, "examine": 2, "profile": 1}
     for rule, line in lines:
         assert ("--gpus=1" in line.split()) == (rule in ON_A_GPU), line
         assert f" --mem {asked(rule, 'mem_mb')} " in line

@@ -138,7 +138,7 @@ def test_half_is_done(half):
     text = half.status()
     assert "1 of 2 runs trained, 50 % of the training" in text
     assert "1 done, 1 waiting, 0 failed" in text
-    assert "evaluated 1, diagnosed 0, explained 0; no report yet" in text
+    assert "Then: evaluation of 1, diagnosis of 0, explanation of 0; no report yet" in text
     scores = json.loads(Path(half.tiny.folder, "metrics.json").read_text())
     row = next(line for line in text.splitlines() if line.split()[:1] == ["tiny"])
     assert row.split() == ["tiny", f"{100 * scores['top1']:.2f}", "1/1"]  # one seed has no spread
@@ -279,16 +279,20 @@ def test_a_traceback_is_a_failure_and_a_run_that_trains_again_is_none(folder):
         assert "1 training now, 1 waiting, 0 failed" in folder.status()
 
 
-@pytest.mark.parametrize("step", ["evaluate", "diagnose", "explain"])
-def test_a_later_step_that_failed(half, step):
+@pytest.mark.parametrize("missing", ["metrics.json", "attention.json", "explanations.json"])
+def test_a_run_whose_examination_failed(half, missing):
     """The rules' own names of logs, so that a log that moves is missed here."""
+    step, files = "examine", ("metrics.json", "attention.json", "explanations.json")
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     pattern = re.search(rf'"(logs/{step}/\S+\.log)"', rules)[1]
     words = {name: getattr(half.tiny, name) for name in ("dataset", "model", "recipe", "key", "seed")}
     log = Path(pattern.format(**words))
     log.parent.mkdir(parents=True)
     log.write_text(f"cnntention {step}: the sky fell.\n")
-    Path(half.tiny.folder, "metrics.json").unlink()
+    for name in files[1:]:
+        Path(half.tiny.folder, name).write_text("{}")
+    assert "Failed" not in half.status()  # all is there: the log is an old one
+    Path(half.tiny.folder, missing).unlink()
     text = half.status()
     assert f"cues/tiny/brief/seed0 ({step})\n    cnntention {step}: the sky fell.\n    See {log}" in text
     assert "1 done" in text
@@ -376,7 +380,7 @@ def test_a_broken_card_is_none(half):
 
 def test_broken_scores_are_named(half):
     Path(half.tiny.folder, "metrics.json").write_text("{")
-    assert "cues/tiny/brief/seed0 (evaluate)\n    metrics.json cannot be read" in half.status()
+    assert "cues/tiny/brief/seed0 (examine)\n    metrics.json cannot be read" in half.status()
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,12 @@ def test_the_same_run_gives_the_same_bytes(precision):
         assert torch.equal(value, other.state_dict()[name]), name
 
 
+def test_tf32_on_a_cpu_is_plain_fp32():
+    (one, history), (other, again) = trained(precision="tf32"), trained(precision="fp32")
+    assert comparable(history) == comparable(again)
+    assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(tmp_path, optimizer):
     class KilledError(Exception):

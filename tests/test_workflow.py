@@ -18,7 +18,7 @@ from conftest import ROOT, small_study
 pytestmark = pytest.mark.slow
 
 PARTS = ("Snakefile", "workflow", "profiles", "environment.yml")
-STEPS = ("train", "evaluate", "diagnose", "explain")  # of a run
+STEPS = ("train", "examine")  # of a run
 REPORT = {"summarise": 1, "judge": 1, "report": 1}
 FIRST = {"prepare": 1, **dict.fromkeys(STEPS, 2), "profile": 1, **REPORT}
 
@@ -190,14 +190,19 @@ def test_a_claim_is_judged_and_said_anew_and_nothing_else(project, study):
 
 def test_another_threshold_examines_the_attention_anew(project, study):
     project.write(study | {"diagnostics": {"alive": {"relative_change": 0.5}}})
-    assert project.planned() == {"diagnose": 2} | REPORT
+    before = project.run_files()
+    assert project.planned() == {"examine": 2} | REPORT
+    project.snakemake("--cores", "2", "--quiet", "all")
+    after = project.run_files()
+    assert {name for name in before if before[name] != after[name]} == {n for n in before if "attention.json" in n}
+    assert project.planned() == {}
 
 
 def test_what_is_scored_differently_is_moved_aside_not_lost(project, study):
     study["evaluation"] = {"calibration_bins": 10}
     project.write(study)
     before = project.run_files()
-    assert project.planned() == {"evaluate": 2} | REPORT
+    assert project.planned() == {"examine": 2} | REPORT
     assert project.run_files() == before  # a dry run moves nothing
     project.snakemake("--cores", "2", "--quiet", "all")
     moved = project.folder.glob("results/stale/*/runs/**/metrics.json")
@@ -208,7 +213,7 @@ def test_what_is_scored_differently_is_moved_aside_not_lost(project, study):
 def test_junk_in_a_result_is_remade(project):
     (metrics,) = project.folder.glob("results/runs/cues/tiny/brief-*/seed0/metrics.json")
     metrics.write_text("junk")
-    assert project.planned() == {"evaluate": 1} | REPORT
+    assert project.planned() == {"examine": 1} | REPORT
 
 
 def test_missing_data_costs_nothing_until_it_is_needed_and_then_only_itself(project, study):

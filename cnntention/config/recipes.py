@@ -69,8 +69,8 @@ class Recipe(Strict, json_schema_extra=may_extend):
     """The update rule."""
     schedule: Schedule
     """The learning rate over the epochs."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast of the forward pass; weights and optimizer stay fp32."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """tf32: TF32 convolutions and matrix products; bf16: autocast of the forward pass. Weights and optimizer: fp32."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Of the cross-entropy."""
     monitor: Literal["val", "test"] = "val"

@@ -67,9 +67,10 @@ class Batches:
         for start in range(0, len(self), batch_size):
             part = slice(start, start + batch_size)
             index = order[part]
-            pixels = self.pixels[index]
             if self.pad or self.flip or self.crop != (self.height, self.width):
                 pixels = self._crop(index, top[part], left[part], mirror[part])
+            else:
+                pixels = self.pixels[index]
             yield self.normalized(pixels), self.labels[index]
 
     def _crop(self, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor) -> Tensor:

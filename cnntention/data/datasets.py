@@ -128,7 +128,7 @@ def generate(name: str, dataset: Dataset) -> tuple[dict[str, Arrays], dict]:
 
     source = dataset.source
     counts = (dataset.train_images, dataset.validation_images, dataset.test_images)
-    knobs = ("seed", "candidates", "noise", "glyph_size", "jitter", "dropout", "held_out_pairs")
+    knobs = ("seed", "candidates", "noise", "glyph_size", "jitter", "dropout", "held_out_pairs", "size", "vocabulary")
     splits = {}
     for split, count in zip(SPLITS, counts, strict=True):
         distances = source.test_distances if split == "test" else source.distances
@@ -144,8 +144,9 @@ def generate(name: str, dataset: Dataset) -> tuple[dict[str, Arrays], dict]:
             "mask": scenes.mask(source.track),
         }
         splits[split] |= {f"factors.{key}": value for key, value in scenes.factors(source.track).items()}
-    names = cuematch.SHAPES if source.track == "relation-colour" else cuematch.COLOURS
-    facts = {"classes": len(names), "class_names": list(names), "mask_codes": MASK_CODES}
+    words = cuematch.SHAPES if source.track == "relation-colour" else cuematch.COLOURS
+    names = [words[i] for i in cuematch.vocabulary(source.vocabulary)]
+    facts = {"classes": len(names), "class_names": names, "mask_codes": MASK_CODES}
     return splits, facts | {"generator_version": cuematch.VERSION}
 
 

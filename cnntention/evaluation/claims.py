@@ -17,6 +17,7 @@ from cnntention.evaluation.comparing import Comparison, Families
 from cnntention.evaluation.evidence import CELL, Evidence, Span
 from cnntention.evaluation.preconditions import CHECKS
 
+COUNTED = ("solved",)  # metrics that are 0 or 1: their runs are counted
 WORST_FIRST = ("refuted", "void", "inconclusive", "not run", "supported")
 
 
@@ -49,8 +50,6 @@ class Finding:
 
 def examine(study: Study, claim: Claim, evidence: Evidence, families: Families) -> list[Finding]:
     """The claim's comparisons, measured but not yet decided; none if the study has not one of their runs."""
-    if claim.experiment not in study.study.experiments:
-        return []
     own = evidence.of(study, claim.experiment)
     found = []
     for case in cases(claim, study.cells(claim.experiment)):
@@ -133,6 +132,8 @@ def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Compar
         return comparing.compare_with_value(groups[0], asked.value, settings, asked.margin)
     if case.control:
         return comparing.compare_differences(groups, settings)
+    if asked.metric in COUNTED:
+        return comparing.compare_counts(*groups, settings)
     paired = asked.metric == "test_accuracy" and evidence.hits and case.a[0] == case.b[0]
     hits = (evidence.right(case.a), evidence.right(case.b)) if paired else None
     return comparing.compare(*groups, settings, asked.margin, hits)
@@ -218,9 +219,8 @@ def summary(study: Study, name: str, found: list[Finding]) -> dict:
     claim = study.claims[name]
     head = claim.model_dump(mode="json", include={"sentence", "source", "published", "experiment", "metric", "expect"})
     if not found:
-        listed = claim.experiment in study.study.experiments
-        why = "the experiment has no such runs here" if listed else "this study does not run the experiment"
-        return head | {"verdict": "not run", "reason": f"{why} ({claim.experiment})", "comparisons": []}
+        why = f"the experiment has no such runs here ({claim.experiment})"
+        return head | {"verdict": "not run", "reason": why, "comparisons": []}
     worst = min(found, key=lambda f: WORST_FIRST.index(f.verdict))
     described = [describe(finding) for finding in found]
     return head | {"verdict": worst.verdict, "reason": worst.reason, "comparisons": described}

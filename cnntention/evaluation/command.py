@@ -6,14 +6,13 @@ from cnntention import files, plan
 from cnntention.config import Run, Study
 from cnntention.data.cuematch import BINS
 from cnntention.evaluation.metrics import by_distance, evaluate
-from cnntention.storage import open_run
+from cnntention.storage import Opened
 from cnntention.training.loop import logits_of
 
 
-def evaluate_run(study: Study, run: Run, threads: int, device_name: str) -> None:
+def evaluate_run(study: Study, run: Run, opened: Opened) -> None:
     """Write predictions.safetensors and metrics.json into the run's folder; fp32, whatever the recipe's precision."""
-    opened, folder = open_run(study, run, threads, device_name), Path(run.folder)
-    batches = opened.batches
+    folder, batches = Path(run.folder), opened.batches
     logits, labels = logits_of(opened.model, batches).numpy(), batches.labels.cpu().numpy()
     predictions = {"logits": logits, "labels": labels, "index": batches.extras["index"]}
     files.write_tensors(folder / "predictions.safetensors", predictions)

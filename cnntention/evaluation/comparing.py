@@ -80,6 +80,14 @@ def compare(
     return found
 
 
+def compare_counts(a: pd.Series, b: pd.Series, settings: Statistics) -> Comparison:
+    """The shares of runs with a 1 in metrics that are 0 or 1; no interval, Boschloo's exact test."""
+    found = described([a, b], float(a.mean() - b.mean()), settings)
+    if not found.note:
+        found.p = statistics.boschloo(a, b)
+    return found
+
+
 def compare_with_value(a: pd.Series, value: float, settings: Statistics, margin: float | None) -> Comparison:
     """mean(a) - value, by Student's one-sample t and two one-sided ones."""
     found = described([a], float(a.mean() - value), settings)

@@ -16,14 +16,14 @@ from cnntention.evaluation.diagnostics import Batch, Measured, describe, measure
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_modules, attention_state
 from cnntention.seeding import generator
-from cnntention.storage import open_run
+from cnntention.storage import Opened
 
 BATCH_SIZE = 100
 
 
-def diagnose_run(study: Study, run: Run, threads: int, device_name: str) -> None:
+def diagnose_run(study: Study, run: Run, opened: Opened) -> None:
     """Write attention.json into the run's folder; fp32, whatever the recipe's precision."""
-    opened, settings = open_run(study, run, threads, device_name), study.diagnostics
+    settings = study.diagnostics
     batches = sample(opened.batches, settings)
     result = diagnose(opened.model, batches, settings, lambda what: shown(batches, f"{run.name}: {what}"))
     key = plan.diagnosis_key(study, run, opened.record["weights_sha256"])

@@ -23,10 +23,11 @@ def judge_study(study: Study, tables: Path, out: Path) -> None:
 
 
 def judge(study: Study, known: Evidence) -> tuple[pd.DataFrame, dict[str, dict]]:
-    """The models beside their experiments' baselines, and what claims.json says of each claim."""
+    """The models beside their experiments' baselines, and what claims.json says of each claim of the experiments."""
     families = comparing.Families(study.statistics)
     beside = [row for name in study.study.experiments for row in compare_experiment(study, name, known, families)]
-    findings = {name: claims.examine(study, claim, known, families) for name, claim in study.claims.items()}
+    own = {name: claim for name, claim in study.claims.items() if claim.experiment in study.study.experiments}
+    findings = {name: claims.examine(study, claim, known, families) for name, claim in own.items()}
     families.adjust()
     for name, found in findings.items():
         for finding in found:

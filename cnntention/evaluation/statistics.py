@@ -131,6 +131,16 @@ def equivalence(a: ArrayLike, b: ArrayLike, margin: float, alpha: float = 0.05, 
     return Equivalence(difference, margin, p, pair(both.tconfint_diff(2 * alpha, usevar="unequal")), p < alpha)
 
 
+def boschloo(a: ArrayLike, b: ArrayLike, needs: int = FEWEST) -> float:
+    """Boschloo's exact two-sided p-value of two samples of 0 and 1: have both the same chance of a 1 (Boschloo 1970)?
+
+    Unconditional, so more powerful than Fisher's: 3 of 3 against 0 of 3 has p = 1/32.
+    """
+    a, b = samples(a, b, needs=max(needs, FEWEST))
+    ones = [int(a.sum()), int(b.sum())]
+    return float(stats.boschloo_exact([ones, [len(a) - ones[0], len(b) - ones[1]]]).pvalue)
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Adjusted p-values of one declared family (Holm 1979), in its order: reject where they are below alpha.
 

@@ -11,14 +11,14 @@ from cnntention.config import Run, Study
 from cnntention.explanation import cam, faithfulness, localisation, maps
 from cnntention.models.registry import build
 from cnntention.seeding import derive
-from cnntention.storage import Opened, open_run
+from cnntention.storage import Opened
 
 DRAWS = 3  # untrained networks: one random network's maps can resemble anything
 
 
-def explain_run(study: Study, run: Run, threads: int, device_name: str) -> None:
+def explain_run(study: Study, run: Run, opened: Opened) -> None:
     """Write explanations.safetensors (images, maps) and explanations.json (which images, how the maps are, scores)."""
-    opened, settings = open_run(study, run, threads, device_name), study.explanation
+    settings = study.explanation
     log = Log(run)
     showcase = settings.showcase.get(run.dataset, ())
     total = len(opened.batches)

@@ -1,7 +1,8 @@
 """Attention modules: (B, C, H, W) -> (B, C, H, W), each registered under the `kind` that config.yaml names.
 
 A module of your own subclasses `Attention` (or any nn.Module that takes `channels` first and keeps the shape) and
-stands under `@register("its-kind")`; its constructor's keywords are its options in config.yaml.
+stands under `@register("its-kind")`; its constructor's keywords are its options in config.yaml. If it needs an
+operation that PyTorch has no deterministic GPU kernel for, its class says `deterministic = False`.
 """
 
 from collections.abc import Callable
@@ -53,16 +54,24 @@ class Attention(nn.Module):
 
 
 def dot_product(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """softmax(scale q k^T) v for (B, heads, L, d); what is special about the CPU is its speed alone."""
-    if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+    """softmax(scale q k^T) v for (B, heads, L, d). The branches only make it faster; results match up to rounding."""
     dim, length = q.shape[-1], q.shape[-2]
+    if q.device.type == "cuda":  # the fused kernels want a multiple of 8 numbers a head, or store (L, L) scores
+        return padded(q, k, v, scale, -dim % 8)
+    if q.device.type != "cpu":
+        return padded(q, k, v, scale, 0)
     with torch.autocast("cpu", enabled=False):  # the precision is that of q, k and v
         if q.dtype == torch.bfloat16 and length <= 256:
             return in_pieces(q, k, v, scale)
-        if dim < 16:  # the kernel is slow on narrow heads; zeros change no dot product
-            q, k, v = (F.pad(t, (0, 16 - dim)) for t in (q, k, v))
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :dim]
+        return padded(q, k, v, scale, max(0, 16 - dim))  # the kernel is slow on narrow heads
+
+
+def padded(q: Tensor, k: Tensor, v: Tensor, scale: float, extra: int) -> Tensor:
+    """Fused attention with `extra` zeros behind each head's numbers, which change no dot product."""
+    if not extra:
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+    wide = (F.pad(t, (0, extra)) for t in (q, k, v))
+    return F.scaled_dot_product_attention(*wide, scale=scale)[..., : q.shape[-1]]
 
 
 def in_pieces(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
@@ -75,15 +84,15 @@ def in_pieces(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     return torch.cat([(scale * a @ b.mT).softmax(dim=-1) @ c for a, b, c in pieces])
 
 
-def sine_positions(channels: int, height: int, width: int) -> Tensor:
+def sine_positions(channels: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
     """(1, C, H, W): sines and cosines of row and column, a quarter of the channels each (Vaswani et al. 2017, 3.5).
 
     Frequencies fall geometrically from 1 to 1/100 per pixel: the grids have at most 32 places, not 10,000 words.
     """
     quarter = -(-channels // 4)
-    frequencies = 100.0 ** (-torch.arange(quarter) / quarter)
-    rows = (torch.arange(height)[:, None] * frequencies)[:, None].expand(-1, width, -1)  # (H, W, C / 4)
-    columns = (torch.arange(width)[:, None] * frequencies)[None].expand(height, -1, -1)
+    frequencies = 100.0 ** (-torch.arange(quarter, device=device) / quarter)
+    rows = (torch.arange(height, device=device)[:, None] * frequencies)[:, None].expand(-1, width, -1)  # (H, W, C / 4)
+    columns = (torch.arange(width, device=device)[:, None] * frequencies)[None].expand(height, -1, -1)
     waves = torch.cat([rows.sin(), rows.cos(), columns.sin(), columns.cos()], dim=-1)
     return waves[..., :channels].permute(2, 0, 1)[None]
 
@@ -133,7 +142,9 @@ class MultiHead(Attention):
         qkv = F.conv2d(x, weight, bias)  # (B, 3 C, H, W): one convolution is faster than three
         b, c, h, w = x.shape
         if self.positions == "sine":
-            where = F.conv2d(sine_positions(c, h, w).to(qkv), weight[: 2 * c].to(qkv.dtype))  # (1, 2 C, H, W)
+            where = F.conv2d(
+                sine_positions(c, h, w, x.device).to(qkv.dtype), weight[: 2 * c].to(qkv.dtype)
+            )  # (1, 2 C, H, W)
             qkv = qkv + F.pad(where, (0, 0, 0, 0, 0, c))
         qkv = qkv.reshape(b, 3, self.heads, c // self.heads, h * w)
         return qkv.transpose(3, 4).contiguous().unbind(1)

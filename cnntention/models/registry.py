@@ -57,6 +57,11 @@ def options_of(cls: type[nn.Module]) -> set[str]:
     return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self", "channels"}
 
 
+def has_deterministic_form(model: Model) -> bool:
+    """Whether no attention module of the model says `deterministic = False` in its class."""
+    return all(getattr(KINDS[kind], "deterministic", True) for kind in model.kinds)
+
+
 def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet:
     """The network of a configured model, initialized from `seed`.
 

@@ -68,10 +68,11 @@ def run_row(study: Study, record: Record) -> dict:
     row |= {f"gate_{name}": value for name, value in made["gates"].items()}
     row |= {"parameters": made["parameters"]["total"], "images_per_s": made["images_per_s"]}
     row |= {"train_seconds": made["train_seconds"], "resumed": len(made["resumed_after_epochs"])}
-    row |= {"hardware": provenance.hardware(facts), "threads": facts["threads"], "device": facts["device"]}
+    row |= {"hardware": provenance.hardware(facts, made.get("precision"))}
+    row |= {"threads": facts["threads"], "device": facts["device"]}
     row |= {"torch": facts["libraries"]["torch"], "commit": facts["commit"], "finished": made["finished"]}
     row |= {"version": made["version"]}
-    row |= learning(study, record) | by_distance(scores)
+    row |= learning(study, record) | by_distance(scores) | {"solved": solved(study, record)}
     return row | liveness(record) | run_columns(record) | {"folder": record.run.folder}
 
 
@@ -80,6 +81,12 @@ def learning(study: Study, record: Record) -> dict:
     accuracy = record.history["val_accuracy"]
     reached = np.flatnonzero(accuracy >= study.statistics.reach)
     return {"learning_area": accuracy.mean(), "epochs_to_reach": reached[0] + 1 if len(reached) else None}
+
+
+def solved(study: Study, record: Record) -> int | None:
+    """CueMatch: 1 if the run has learned what is asked (`CueMatchSource.solved_from`), else 0; empty elsewhere."""
+    source = study.datasets[record.run.dataset].source
+    return int(record.scores["top1"] >= source.solved_from) if source.format == "cuematch" else None
 
 
 def by_distance(scores: dict) -> dict:

@@ -142,6 +142,7 @@ UNITS = {
     "parameters": Unit(1, 0, "parameters", " parameters"),
     "epochs_to_reach": Unit(1, 1, "epochs", " epochs"),
     "learning_area": Unit(100, 2, "points of the mean accuracy over epochs", " %"),
+    "solved": Unit(100, 0, "points of the runs that solve it", " % of the runs"),
     "top2": Unit(100, 2, "points of the top-2 accuracy", " %"),
     "ece": Unit(100, 2, "points of the calibration error", " %"),
     "nll": Unit(name="nats"),

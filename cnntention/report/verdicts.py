@@ -145,6 +145,9 @@ def effect(metric: str, found: dict) -> str:
         return f"{quartiles(metric, a).removesuffix(unit.level)} beside {quartiles(metric, b)}{times}"
     if "difference" not in found:
         return ""
+    if metric == "solved":
+        solved = [f"{round(mean * n)} of {n}" for mean, n in zip(found["means"], found["n"], strict=True)]
+        return f"{' against '.join(solved)} runs solve it" + (f", p {text.equals(p)}" if (p := found["p_holm"]) else "")
     counts = text.seeds_of(found["n"])
     if found["interval"] is None:
         return f"{unit.named(found['difference'])}, {counts}"

@@ -40,6 +40,8 @@ class Estimate:
     """What the speeds were measured on."""
     sources: Mapping[Source, int]
     """How many runs' speeds are known in which way."""
+    notes: tuple[str, ...] = ()
+    """Of recipes whose precision the device only emulates."""
 
 
 def estimate(
@@ -49,8 +51,10 @@ def estimate(
     images, measured, device = image_facts(study), measured_speeds(statuses), device_of(statuses)
     speeds = Speeds(study, images, measured)
     hardware = f"this study's runs ({device or 'device not known yet'})"
+    notes: dict[str, None] = {}
     missing = [run for run in study.runs() if (s := speeds.of(run)) is None or s.source is Source.ROUGH]
     if missing:
+        from cnntention import precision
         from cnntention.status import timing
 
         where = timing.here()
@@ -58,6 +62,8 @@ def estimate(
         if not measured or device == where.type:
             device, hardware = where.type, timing.hardware(where)
             speeds = Speeds(study, images, measured + time_missing(study, missing, images, where, say, budget_s))
+            recipes = {run.recipe: study.recipes[run.recipe].precision for run in missing}
+            notes = dict.fromkeys(filter(None, (precision.warning(*recipe, where) for recipe in recipes.items())))
     names = study.study.experiments
     return Estimate(
         {name: work(study, study.runs_of(name), speeds) for name in names},
@@ -66,6 +72,7 @@ def estimate(
         UNITS.get(device or "", "hours"),
         hardware,
         Counter(s.source for run in study.runs() if (s := speeds.of(run))),
+        tuple(notes),
     )
 
 

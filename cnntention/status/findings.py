@@ -62,14 +62,14 @@ class Later:
     """What comes after the trainings, and what else failed."""
 
     done: dict[str, int]
-    """Step -> runs that it is done for."""
+    """evaluation, diagnosis, explanation -> runs that it is done for."""
     report: bool
     failures: tuple[Failure, ...]
     """Of datasets and of the study; those of runs are in their status."""
 
 
 def later(study: Study, statuses: list[RunStatus]) -> Later:
-    done = {step: sum(step in status.steps for status in statuses) for step in places.STEPS}
+    done = {kind: sum(kind in status.examined for status in statuses) for kind in places.EXAMINATION}
     failures = []
     for job in places.jobs(study):
         if not job.made.exists() and (reason := error_in(job.log)):

@@ -7,12 +7,8 @@ from pathlib import Path
 from cnntention import plan
 from cnntention.config import Run, Study
 
-# After training: step -> the file that it leaves in the run's folder.
-STEPS = {
-    "evaluate": plan.EVALUATION_FILES[0],
-    "diagnose": plan.DIAGNOSIS_FILES[0],
-    "explain": plan.EXPLANATION_FILES[0],
-}
+# What examines a finished run: evaluation, diagnosis, explanation -> the first of the files that it leaves.
+EXAMINATION = {kind: names[0] for kind, names in plan.EXAMINATION.items()}
 
 
 def of_run(run: Run, name: str) -> Path:
@@ -32,11 +28,11 @@ def lock(run: Run) -> Path:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the workflow, other than a training."""
+    """One job of the workflow for a dataset or for the study itself."""
 
     step: str
     name: str
-    """Of the run, the dataset or the study."""
+    """Of the dataset or the study."""
     made: Path
     """The file that says that it is done."""
     log: Path
@@ -66,9 +62,9 @@ def data_jobs(study: Study, dataset: str) -> Iterator[Job]:
     )
 
 
-def job_of_run(step: str, run: Run) -> Job:
-    log = Path("logs", step, *Path(run.folder).parts[2:]).with_suffix(".log")
-    return Job(step, run.name, of_run(run, STEPS[step]), log)
+def examine_log(run: Run) -> Path:
+    """The log of the job that examines the run."""
+    return Path("logs/examine", *Path(run.folder).parts[2:]).with_suffix(".log")
 
 
 def report(study: Study) -> Path:

@@ -62,8 +62,8 @@ class RunStatus:
     """Type of device it was trained on: cpu, cuda, mps."""
     top1: float | None = None
     """Test accuracy."""
-    steps: frozenset[str] = frozenset()
-    """Later steps that have left their file."""
+    examined: frozenset[str] = frozenset()
+    """Of evaluation, diagnosis and explanation, those that have left their file."""
     failures: tuple[Failure, ...] = ()
 
     @property
@@ -98,21 +98,18 @@ def look_at_run(study: Study, run: Run, now: float) -> RunStatus:
 
 
 def finished(study: Study, run: Run, path: Path) -> RunStatus:
-    """A run that has a run.json, and what later steps made of it."""
+    """A run that has a run.json, and what was found in it."""
     made, broken = read_mapping(path)
     if made is None:
         return RunStatus(run, Phase.FAILED, failures=(Failure("train", run.name, broken, path),))
-    failures, steps = [], set()
-    for job in (places.job_of_run(step, run) for step in places.STEPS):
-        if job.made.exists():
-            steps.add(job.step)
-        elif reason := error_in(job.log):
-            failures.append(Failure(job.step, job.name, reason, job.log))
-    top1 = None
-    if "evaluate" in steps:
-        scores, broken = read_mapping(path := places.of_run(run, places.STEPS["evaluate"]))
+    examined = {kind for kind, name in places.EXAMINATION.items() if places.of_run(run, name).exists()}
+    failures, log, top1 = [], places.examine_log(run), None
+    if len(examined) < len(places.EXAMINATION) and (reason := error_in(log)):
+        failures.append(Failure("examine", run.name, reason, log))
+    if "evaluation" in examined:
+        scores, broken = read_mapping(path := places.of_run(run, places.EXAMINATION["evaluation"]))
         if scores is None:
-            failures.append(Failure("evaluate", run.name, broken, path))
+            failures.append(Failure("examine", run.name, broken, path))
         elif scores.get("key") == plan.evaluation_key(study, run, made.get("weights_sha256", "")):
             top1 = number(scores.get("top1"))  # with another key it is of other weights or settings: made again
     facts = made.get("provenance")
@@ -124,7 +121,7 @@ def finished(study: Study, run: Run, path: Path) -> RunStatus:
         images_per_s=speed,
         device=device,
         top1=top1,
-        steps=frozenset(steps),
+        examined=frozenset(examined),
         failures=tuple(failures),
     )
 

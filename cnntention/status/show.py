@@ -98,8 +98,7 @@ def head(picture: Picture) -> Iterator[Text]:
     )
     shown = [(phase, n) for phase, n in counts.items() if n or phase in (Phase.WAITING, Phase.FAILED)]
     yield Text(", ").join(Text(f"{n} {phase}", style=COLOURS[phase] if n else "dim") for phase, n in shown)
-    steps = ("evaluated", "diagnosed", "explained")
-    made = ", ".join(f"{word} {n}" for word, n in zip(steps, picture.later.done.values(), strict=True))
+    made = ", ".join(f"{kind} of {n}" for kind, n in picture.later.done.items())
     yield Text(f"Then: {made}; {'the report is made' if picture.later.report else 'no report yet'}")
     if counts[Phase.DONE] < len(picture.statuses):
         yield Text(left_sentence(picture.left))
@@ -201,6 +200,7 @@ def estimate_parts(made: Estimate) -> Iterator[RenderableType]:
         table.add_row(name, *work_cells(work))
     yield table
     yield Text(f"Measured on {made.hardware}; {speed_from(made.sources)}")
+    yield from (Text(note, style="yellow") for note in made.notes)
 
 
 def work_cells(work: Work) -> tuple[str, str, str]:

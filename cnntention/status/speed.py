@@ -36,7 +36,7 @@ def images_of(study: Study, name: str) -> Images | None:
     if facts := card_facts(Path(plan.data_folder(study, name), "card.json")):
         return Images(facts.train, facts.channels, size or facts.side, facts.classes)
     if isinstance(dataset.source, CueMatchSource):
-        return Images(dataset.train_images, 3, size or 32, CLASSES)
+        return Images(dataset.train_images, 3, size or dataset.source.size, CLASSES)
     if dataset.source.format not in PUBLISHED:
         return None
     total, (channels, side, _) = PUBLISHED[dataset.source.format]

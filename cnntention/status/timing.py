@@ -7,7 +7,7 @@ import torch
 from cnntention import device, provenance
 from cnntention.config import Run, Study
 from cnntention.errors import UserError
-from cnntention.models.registry import build
+from cnntention.models.registry import build, has_deterministic_form
 from cnntention.status.speed import Images
 from cnntention.training.loop import train_step
 from cnntention.training.recipe import make_optimizer
@@ -18,7 +18,7 @@ ENOUGH = (10, 1.0)  # steps and seconds: either will do, once the first step is 
 def here() -> torch.device:
     """The device that a step would choose, but not held: the look must not wait for, nor stop, a run."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", 0)
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
@@ -30,11 +30,11 @@ def hardware(where: torch.device) -> str:
 
 def images_per_s(study: Study, run: Run, images: Images, where: torch.device) -> float | None:
     """Training images a second at the recipe's batch size, on one thread as the rule trains; None if out of memory."""
-    device.prepare_torch(1, where)
-    recipe = study.recipes[run.recipe]
+    recipe, config = study.recipes[run.recipe], study.models[run.model]
+    device.prepare_torch(1, where, recipe.precision, has_deterministic_form(config))
     size = min(recipe.batch_size, images.train)
     try:
-        model = build(study.models[run.model], images.channels, images.classes).to(where).train()
+        model = build(config, images.channels, images.classes).to(where).train()
         model.to(memory_format=torch.channels_last)
         optimizer = make_optimizer(model, recipe.optimizer)
         batch = torch.randn(size, images.channels, images.side, images.side, device=where)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from cnntention import device, files, provenance, versions
+from cnntention import device, files, precision, provenance, versions
 from cnntention.config import Recipe, Run, Study
 from cnntention.data.augment import load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
-from cnntention.models.registry import attention_modules, build, parameter_counts
+from cnntention.models.registry import attention_modules, build, has_deterministic_form, parameter_counts
 from cnntention.plan import data_folder
 from cnntention.storage import write_weights
 from cnntention.training.loop import Hooks, diverged, finished, train
@@ -23,13 +23,15 @@ from cnntention.training.state import State
 def train_run(study: Study, run: Run, state_file: Path, threads: int, device_name: str) -> None:
     """Train the run and write run.json, model.safetensors and history.csv into its folder."""
     began, started = time.perf_counter(), provenance.now()
+    source, recipe, config = data_folder(study, run.dataset), study.recipes[run.recipe], study.models[run.model]
     where = device.choose(device_name)
-    device.prepare_torch(threads, where)
-    source, recipe = data_folder(study, run.dataset), study.recipes[run.recipe]
+    device.prepare_torch(threads, where, recipe.precision, has_deterministic_form(config))
+    if warning := precision.warning(run.recipe, recipe.precision, where):
+        print(f"{run.name}: {warning}", flush=True)
     card = read_card(source)
     splits = {"train": "train", "val": recipe.monitor}
     data = {use: load_batches(source, study.datasets[run.dataset], split, where) for use, split in splits.items()}
-    model = build(study.models[run.model], card["image"]["channels"], card["classes"], run.seed).to(where)
+    model = build(config, card["image"]["channels"], card["classes"], run.seed).to(where)
     state, folder = State(state_file, f"{run.key}/seed{run.seed}"), Path(run.folder)
     progress, board = Progress(run.name, recipe.epochs, len(data["train"])), tensorboard(run)
 
@@ -62,6 +64,7 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
             "wall_seconds": round(time.perf_counter() - began, 1),
         }
         facts = times | {"resumed_after_epochs": state.resumed, "provenance": provenance.describe(where, threads)}
+        facts |= {"precision": precision.describe(recipe.precision, where)}
         files.write_json(folder / "run.json", describe(study, run, model, card, history, weights) | facts)
         state.remove()
 

@@ -175,8 +175,8 @@ def logits_of(model: nn.Module, batches: Batches, precision: str = "fp32", batch
     parts = []
     for images, _ in batches.in_order(batch_size):
         with autocast(batches.device, precision):
-            parts.append(model(images).float().cpu())
-    return torch.cat(parts)
+            parts.append(model(images).float())
+    return torch.cat(parts).cpu()  # once: each copy waits for the device
 
 
 def score(model: nn.Module, batches: Batches, precision: str) -> tuple[float, float]:

@@ -67,26 +67,13 @@ def get_training_data(wildcards):
     return needs(splits(wildcards.dataset, "train", STUDY.recipes[wildcards.recipe].monitor), done)
 
 
-def get_run_and_test(wildcards, kind, made):
+def get_run_and_test(wildcards):
+    """A finished run and the test split."""
     folder = run_of(wildcards)
     wanted = [f"{folder}/{name}" for name in ("run.json", "model.safetensors")]
     wanted += splits(wildcards.dataset, "test")
-    return needs(wanted, [f"{folder}/{name}" for name in made], PLAN.stale(folder, kind))
-
-
-def get_evaluation_inputs(wildcards):
-    """A finished run and the test split."""
-    return get_run_and_test(wildcards, "evaluation", plan.EVALUATION_FILES)
-
-
-def get_diagnosis_inputs(wildcards):
-    """A finished run and the test split."""
-    return get_run_and_test(wildcards, "diagnosis", plan.DIAGNOSIS_FILES)
-
-
-def get_explanation_inputs(wildcards):
-    """A finished run and the test split."""
-    return get_run_and_test(wildcards, "explanation", plan.EXPLANATION_FILES)
+    stale = any(PLAN.stale(folder, step) for step in plan.EXAMINATION)
+    return needs(wanted, [f"{folder}/{name}" for name in plan.EXAMINED], stale)
 
 
 def get_profile_inputs(wildcards):

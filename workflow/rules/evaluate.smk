@@ -1,21 +1,25 @@
-"""Evaluate: score a run on the test split, examine its attention, measure what models cost.
+"""Evaluate: score a run on the test split, examine its attention, explain it; measure what models cost.
 
-`evaluate` and `diagnose` need a finished run and the test split, which no training sees; they leave metrics.json
-with predictions.safetensors, and attention.json. `profile` needs the dataset's card alone; it leaves results/profiles/.
+`examine` needs a finished run and the test split, which no training sees. It leaves metrics.json with
+predictions.safetensors, attention.json, and explanations.json with explanations.safetensors. `profile` needs the
+dataset's card alone; it leaves results/profiles/.
 """
 
 
-rule evaluate:
-    """How accurate is a run on the test split?"""
+rule examine:
+    """How accurate is a run on the test split, is its attention alive, and where does it look?
+
+    One process for all three, since each would load the same network and images. It makes what is missing and leaves
+    what is there, hence `update`.
+    """
     input:
-        get_evaluation_inputs,
+        get_run_and_test,
     output:
-        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/metrics.json",
-        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/predictions.safetensors",
+        [update(f"results/runs/{{dataset}}/{{model}}/{{recipe}}-{{key}}/seed{{seed}}/{name}") for name in plan.EXAMINED],
     log:
-        "logs/evaluate/{dataset}/{model}/{recipe}-{key}/seed{seed}.log",
+        "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}.log",
     benchmark:
-        "logs/evaluate/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
+        "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -27,35 +31,7 @@ rule evaluate:
     shell:
         r"""
         exec &> >(tee {log:q})
-        python -m cnntention evaluate \
-            --config {params.config:q} \
-            --run {params.run:q} \
-            --threads {threads:q}
-        """
-
-
-rule diagnose:
-    """Is the attention of a run alive, and what does it look at?"""
-    input:
-        get_diagnosis_inputs,
-    output:
-        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/attention.json",
-    log:
-        "logs/diagnose/{dataset}/{model}/{recipe}-{key}/seed{seed}.log",
-    benchmark:
-        "logs/diagnose/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        gpu=1,
-    params:
-        config=CONFIG,
-        run=run_of,
-    shell:
-        r"""
-        exec &> >(tee {log:q})
-        python -m cnntention diagnose \
+        python -m cnntention examine \
             --config {params.config:q} \
             --run {params.run:q} \
             --threads {threads:q}

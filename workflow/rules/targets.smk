@@ -10,25 +10,25 @@ rule prepare_all:
 rule train_all:
     """All runs of the study, trained."""
     input:
-        [f"{run.folder}/run.json" for run in RUNS],
+        [f"{run.folder}/{name}" for run in RUNS for name in plan.RUN_FILES],
 
 
 rule evaluate_all:
     """All runs of the study, trained and scored."""
     input:
-        [f"{run.folder}/metrics.json" for run in RUNS],
+        [f"{run.folder}/{name}" for run in RUNS for name in plan.EXAMINATION["evaluation"]],
 
 
 rule diagnose_all:
     """All runs of the study, trained and their attention examined."""
     input:
-        [f"{run.folder}/attention.json" for run in RUNS],
+        [f"{run.folder}/{name}" for run in RUNS for name in plan.EXAMINATION["diagnosis"]],
 
 
 rule explain_all:
     """All runs of the study, trained and explained."""
     input:
-        [f"{run.folder}/explanations.json" for run in RUNS],
+        [f"{run.folder}/{name}" for run in RUNS for name in plan.EXAMINATION["explanation"]],
 
 
 rule profile_all:
@@ -46,5 +46,5 @@ for experiment in STUDY.experiments:
             [
                 f"{run.folder}/{name}"
                 for run in STUDY.runs_of(experiment)
-                for name in ("metrics.json", "attention.json", "explanations.json")
+                for name in plan.EXAMINED
             ],

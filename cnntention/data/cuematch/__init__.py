@@ -1,4 +1,4 @@
-"""CueMatch: generated 32x32 images that separate global look-up from local vision.
+"""CueMatch: generated images that separate global look-up from local vision.
 
 One image serves three tracks. It holds N coloured glyphs (the candidates, distinct shapes and colours), a
 disc in one candidate's colour, a white glyph of one candidate's shape, and a white dot in one candidate's
@@ -8,9 +8,9 @@ Every byte is decided by integers cut from Philox words, so it is the same on ev
 """
 
 from cnntention.data.cuematch.generator import VERSION, generate, held_out
-from cnntention.data.cuematch.knobs import BINS, SIZE, SPLITS, TRACKS
+from cnntention.data.cuematch.knobs import BINS, SIZES, SPLITS, TRACKS
 from cnntention.data.cuematch.scenes import Scenes
-from cnntention.data.cuematch.shapes import COLOURS, GLYPHS, RGB, SHAPES, glyphs
+from cnntention.data.cuematch.shapes import COLOURS, GLYPHS, RGB, SHAPES, glyphs, vocabulary
 
 __all__ = [
     "BINS",
@@ -18,7 +18,7 @@ __all__ = [
     "GLYPHS",
     "RGB",
     "SHAPES",
-    "SIZE",
+    "SIZES",
     "SPLITS",
     "TRACKS",
     "VERSION",
@@ -26,4 +26,5 @@ __all__ = [
     "generate",
     "glyphs",
     "held_out",
+    "vocabulary",
 ]

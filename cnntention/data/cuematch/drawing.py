@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cnntention.data.cuematch.knobs import SIZE, Knobs
-from cnntention.data.cuematch.shapes import DISC, RGB, glyphs
+from cnntention.data.cuematch.knobs import Knobs
+from cnntention.data.cuematch.shapes import DISC, RGB, glyphs, vocabulary
 from cnntention.data.cuematch.words import Draws, Purpose, bits
 
 # Weight of the octave of 2, 4, 8, 16, 32 cells: equal variance an octave is a 1/f amplitude spectrum.
@@ -21,7 +21,7 @@ def _double(grid: np.ndarray) -> np.ndarray:
 
 
 def background(draws: Draws, permille: int) -> np.ndarray:
-    """(count, 3, 32, 32) uint8: 1/f colour noise, mean .35 and sd permille / 1000 of 255, then clipped."""
+    """(count, 3, 32, 32) uint8, of which smaller images show a corner: 1/f colour noise, mean .35 and sd permille / 1000 of 255, then clipped."""
     cells = 3 * sum(g * g for g in _OCTAVES)
     raw = 2 * bits(draws.words(Purpose.NOISE, -(-cells // 8)), "u1").astype(np.int32) - 255
     field, used = None, 0
@@ -35,6 +35,7 @@ def background(draws: Draws, permille: int) -> np.ndarray:
 def render(draws: Draws, knobs: Knobs, pairs, matches, tops, shifts) -> dict[str, np.ndarray]:
     """`images`, `boxes` and `pixels` of the candidates, the two cues and the dot."""
     n, size, rows = knobs.candidates, knobs.glyph_size, np.arange(draws.count)
+    pairs = vocabulary(knobs.vocabulary)[pairs]
     stroke, dot = glyphs(size)
     match_colour, match_shape, marked = matches.T
     disc = np.full(draws.count, DISC)
@@ -50,8 +51,8 @@ def render(draws: Draws, knobs: Knobs, pairs, matches, tops, shifts) -> dict[str
     layers = np.concatenate([strokes, dot[pairs[rows, 0, marked]][:, None]], axis=1)
     corners = np.concatenate([tops + shifts, (tops + shifts)[rows, marked][:, None]], axis=1)
 
-    images = background(draws, round(1000 * knobs.noise))
-    boxes, pixels = np.zeros((2, draws.count, SIZE, SIZE), np.uint8)
+    images = background(draws, round(1000 * knobs.noise))[:, :, : knobs.size, : knobs.size].copy()
+    boxes, pixels = np.zeros((2, draws.count, knobs.size, knobs.size), np.uint8)
     image, layer, row, column = np.nonzero(layers)
     row, column = corners[image, layer].T + np.stack([row, column])
     images[image, :, row, column] = inks[image, layer]

@@ -39,7 +39,7 @@ def _candidates(draws: Draws, knobs: Knobs) -> np.ndarray:
             pairs = held_out(held)[first + 10 * layer].transpose(0, 2, 1)
             colours = np.sort(pairs[:, 1], axis=1)
             return pairs, (colours[:, 1:] != colours[:, :-1]).all(1)
-        pairs = np.stack([distinct(words[:, :n], 10), distinct(words[:, n:], 10)], axis=1)
+        pairs = np.stack([distinct(words[:, :n], knobs.vocabulary), distinct(words[:, n:], knobs.vocabulary)], axis=1)
         return pairs, ~is_held[pairs[:, 0], pairs[:, 1]].any(1) | (knobs.split == "test")
 
     return retry(draws.count, draw)
@@ -78,6 +78,8 @@ def generate(
     dropout: float = 0.0,
     distances: Sequence[str] = tuple(BINS),
     held_out_pairs: int = 0,
+    size: int = 32,
+    vocabulary: int = 10,
 ) -> Scenes:
     """The first `count` scenes of a split; scene i depends on i, the split, the seed and the knobs alone.
 
@@ -85,13 +87,14 @@ def generate(
     may be shifted in a box that is as many larger; `dropout` the chance that a stroke pixel of a candidate or
     of the shape cue is missing (noise and dropout count in thousandths); `distances` the bins from cue to
     match. With `held_out_pairs` no candidate of train and val has one of these (shape, colour) pairs, and in
-    test-pairs all have.
+    test-pairs all have. `size` is the image's side, px, 24 or 32; `vocabulary` how many of the ten shapes and of
+    the ten colours there are: with few, the relation is learned from far fewer images.
 
     With one bin alone not all distractors find a place in it, and places give the match away (62 % instead of
     25 % with far alone): fine to test on, not to train on. Raises ValueError that names the knob, its value
     and what would do.
     """
-    knobs = Knobs(split, count, seed, candidates, noise, glyph_size, jitter, dropout, distances, held_out_pairs)
+    knobs = Knobs(split, count, seed, candidates, noise, glyph_size, jitter, dropout, distances, held_out_pairs, size, vocabulary)
     whole: dict[str, np.ndarray] = {}
     for start in range(0, max(count, 1), CHUNK):
         chunk = _scenes(Draws(seed, split, start, min(CHUNK, count - start)), knobs)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnntention.data.cuematch.shapes import GLYPHS
+from cnntention.data.cuematch.shapes import GLYPHS, SHAPES
 
-SIZE = 32
+SIZES = (24, 32)  # px, of an image's side
 TRACKS = ("relation-colour", "relation-shape", "local")
 SPLITS = ("train", "val", "test", "test-pairs")
 BINS = {"near": (8, 12), "mid": (12, 18), "far": (18, 34)}  # px between centres, [low, high)
@@ -27,12 +27,16 @@ class Knobs:
     dropout: float
     distances: Sequence[str]
     held_out_pairs: int
+    size: int
+    vocabulary: int
 
     def __post_init__(self) -> None:
         one_of("split", self.split, SPLITS)
         one_of("glyph_size", self.glyph_size, tuple(GLYPHS))
+        one_of("size", self.size, SIZES)
         limits = {"count": (0, 10**9), "seed": (0, 2**64 - 1), "candidates": (1, 6), "jitter": (0, 1)}
-        for name, (low, high) in (limits | {"held_out_pairs": (0, 50)}).items():
+        limits |= {"held_out_pairs": (0, 50), "vocabulary": (2, len(SHAPES))}
+        for name, (low, high) in limits.items():
             value = getattr(self, name)
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             if not (whole and low <= value <= high):
@@ -44,6 +48,14 @@ class Knobs:
         names = self.distances
         if isinstance(names, str) or not names or len(set(names)) < len(names) or not set(names) <= set(BINS):
             raise ValueError(f"distances is {names!r}: give a list of {', '.join(BINS)}, at least one, each once")
+        if self.size < 32 and "far" in names:
+            raise ValueError(f"distances is {names!r}: give near, mid, for in {self.size} px few candidates find a far place")
+        if self.candidates > self.vocabulary:
+            raise ValueError(
+                f"candidates is {self.candidates}: give at most vocabulary={self.vocabulary}, for all candidates differ"
+            )
+        if self.held_out_pairs and self.vocabulary < len(SHAPES):
+            raise ValueError(f"vocabulary is {self.vocabulary}: held_out_pairs needs all {len(SHAPES)}")
         if self.split == "test-pairs" and self.held_out_pairs < self.candidates:
             raise ValueError(
                 f"held_out_pairs is {self.held_out_pairs}: give at least candidates={self.candidates}, "

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from cnntention.data.cuematch.knobs import BINS, SIZE, Knobs
+from cnntention.data.cuematch.knobs import BINS, Knobs
 from cnntention.data.cuematch.words import Draws, Purpose, at, below, retry
 
 _HOLD, _RELAX_AFTER = 8, 128  # placement attempts, see place
@@ -12,12 +12,13 @@ _ANY = len(BINS)  # the ring that allows every distance
 
 
 @cache
-def _windows(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where a box's top-left may be, seen from a box at (row, column): windows[..., 31 - row, 31 - column].
+def _windows(side: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where a box's top-left may be, seen from a box at (row, column): windows[..., size - 1 - row, size - 1 - column]
+    in an image of `size` px.
 
     First (4, ., ., span, span): at a distance in each of BINS, or any. Second: apart, with a gap of >= 1 px.
     """
-    span, offset = SIZE - 1 - side, np.arange(1 - SIZE, SIZE)
+    span, offset = size - 1 - side, np.arange(1 - size, size)
     squared = offset[:, None] ** 2 + offset**2
     rings = [(squared >= low**2) & (squared < high**2) for low, high in BINS.values()]
     close = abs(offset) <= side
@@ -43,15 +44,15 @@ def _choose(allowed: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.stack([row, column], axis=1), upto[:, -1]
 
 
-def _try_place(words, shifts, bins, fixed, side: int, soft: bool) -> tuple[np.ndarray, np.ndarray]:
+def _try_place(words, shifts, bins, fixed, knobs: Knobs, soft: bool) -> tuple[np.ndarray, np.ndarray]:
     """One attempt: (count, n+2, 2) top-left pixels, and which images are ok.
 
     The cues go anywhere, then each candidate to a random free place in the bins (count, n, 2) that it has
     from the two cues. If `soft`, candidates with `fixed` bins go first and the others' bins are wishes.
     """
     count, n = bins.shape[:2]
-    rings, apart = _windows(side)
-    span, live, edge = SIZE - 1 - side, np.arange(count), SIZE - 1
+    rings, apart = _windows(knobs.side, knobs.size)
+    span, live, edge = knobs.size - 1 - knobs.side, np.arange(count), knobs.size - 1
     order = np.argsort(~fixed.any(2) & soft, axis=1, kind="stable")
     free = np.ones((count, span, span), bool)
     tops = np.zeros((count, n + 2, 2), np.intp)
@@ -90,6 +91,6 @@ def place(draws: Draws, knobs: Knobs, matches, bins, shifts) -> np.ndarray:
         other = allowed[below(draws.words(Purpose.BINS, 2 * n, attempt // _HOLD)[rows], len(allowed))]
         wanted = np.where(fixed[rows], bins[rows, None], other.reshape(-1, n, 2))
         words = draws.words(Purpose.PLACES, n + 2, attempt)[rows]
-        return _try_place(words, shifts[rows], wanted, fixed[rows], knobs.side, attempt >= relax_after)
+        return _try_place(words, shifts[rows], wanted, fixed[rows], knobs, attempt >= relax_after)
 
     return retry(draws.count, draw)

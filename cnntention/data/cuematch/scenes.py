@@ -12,11 +12,11 @@ from cnntention.data.cuematch.words import at
 class Scenes:
     """The images of a split and everything known about them; n candidates an image, then the two cues."""
 
-    images: np.ndarray  # (N, 3, 32, 32) uint8, RGB
-    boxes: np.ndarray  # (N, 32, 32) uint8: 0 background, 1..n candidates, n+1 colour cue, n+2 shape cue
+    images: np.ndarray  # (N, 3, H, W) uint8, RGB
+    boxes: np.ndarray  # (N, H, W) uint8: 0 background, 1..n candidates, n+1 colour cue, n+2 shape cue
     pixels: np.ndarray  # the same codes on drawn pixels only; n+3 is the white dot
-    shapes: np.ndarray  # (N, n) int8, index into SHAPES
-    colours: np.ndarray  # (N, n) int8, index into COLOURS
+    shapes: np.ndarray  # (N, n) int8, index into the vocabulary's shapes
+    colours: np.ndarray  # (N, n) int8, and colours
     centres: np.ndarray  # (N, n+2, 2) int8, row and column of the drawn glyph's centre
     match_colour: np.ndarray  # (N,) int8, the candidate that has the disc's colour
     match_shape: np.ndarray  # (N,) int8, the candidate that has the white glyph's shape
@@ -38,7 +38,7 @@ class Scenes:
         return at(values, match).astype(np.int64)
 
     def mask(self, track: str, area: str = "boxes") -> np.ndarray:
-        """(N, 32, 32) uint8 of `boxes` or `pixels`: 0 background, 1 match, 2 the track's cue, 3 the rest."""
+        """(N, H, W) uint8 of `boxes` or `pixels`: 0 background, 1 match, 2 the track's cue, 3 the rest."""
         match, n = self.match(track), self.shapes.shape[1]
         one_of("area", area, ("boxes", "pixels"))
         objects = getattr(self, area)

@@ -36,6 +36,11 @@ GLYPHS = {
 DISC = len(SHAPES)  # the colour cue's place among the strokes
 
 
+def vocabulary(size: int) -> np.ndarray:
+    """(size,): which of the ten shapes, and of the ten colours, are in use, evenly spread over their order."""
+    return np.arange(size) * len(SHAPES) // size
+
+
 @cache
 def glyphs(size: int) -> tuple[np.ndarray, np.ndarray]:
     """Strokes of SHAPES and, last, the disc (11, size, size) bool; the white dots (10, size, size) bool."""
