@@ -79,7 +79,7 @@ OPTIONS: dict[str, dict] = {
     "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},
     "estimate": {
         "action": argparse.BooleanOptionalAction,
-        "help": "what all training costs; by default if nothing was measured yet and nothing trains",
+        "help": "what all training costs; by default only if no run has begun",
     },
     "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},
 }

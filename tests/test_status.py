@@ -483,6 +483,11 @@ def test_an_estimate_comes_by_itself_only_before_the_start(folder, monkeypatch, 
     assert "core-hours" in printed()
     with State(places.state(folder.tiny), "any").owned():
         assert "hours" not in printed()
+    assert "core-hours" in printed()
+    log = places.of_run(folder.tiny, "train.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("cnntention train: it failed.\n")
+    assert "hours" not in printed()  # the workflow may be between two runs
     shutil.copytree(trained, folder.path, dirs_exist_ok=True)
     assert "hours" not in printed()
 

@@ -26,7 +26,7 @@ def overlaid(paths: list[str]) -> list[str]:
 
 
 def show_status(study: Study, watched: bool, estimated: bool | None) -> None:
-    """Print the study's state; `estimated`: also what it costs; None: if nothing was measured and nothing trains."""
+    """Print the study's state; `estimated`: also what it costs; None: only if no run has begun."""
     out = console()
     if watched:
         if estimated:
@@ -37,14 +37,9 @@ def show_status(study: Study, watched: bool, estimated: bool | None) -> None:
         return
     picture = look(study)
     write(out, show.parts(picture, out))
-    if estimated is None:
-        idle = all(status.phase is not Phase.TRAINING for status in picture.statuses)
-        estimated = idle and not measured_speeds(picture.statuses)
-        budget = UNASKED
-    else:
-        budget = None
-    if estimated:
-        print_estimate(study, picture, out, budget)
+    asked = estimated is not None
+    if estimated or (not asked and all(status.phase is Phase.WAITING for status in picture.statuses)):
+        print_estimate(study, picture, out, budget=None if asked else UNASKED)
 
 
 def look(study: Study) -> show.Picture:
