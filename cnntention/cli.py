@@ -42,7 +42,10 @@ def parser() -> argparse.ArgumentParser:
     def step(name: str, function, *options: str) -> None:
         sub = steps.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(step=function)
-        if name != "schema":
+        if name == "status":
+            text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
+            sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
+        elif name != "schema":
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
         for option in options:
             sub.add_argument(f"--{option}", **OPTIONS[option])
@@ -59,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     step("judge", judge, "tables", "out")
     step("report", report, "tables", "claims", "out")
     step("publish", publish, "readme")
+    step("status", status, "watch", "estimate")
     step("schema", schema, "out")
     return top
 
@@ -72,6 +76,11 @@ OPTIONS: dict[str, dict] = {
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
     "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
+    "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},
+    "estimate": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "what all training costs; by default only if no run has begun",
+    },
     "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},
 }
 
@@ -215,6 +224,13 @@ def publish(args: argparse.Namespace) -> None:
     from cnntention.report.publish import publish as publish_study
 
     publish_study(load(args.config).study.name, Path("results"), Path(args.readme))
+
+
+def status(args: argparse.Namespace) -> None:
+    """Show how far a study is, from its files alone, while it runs or after."""
+    from cnntention.status.command import overlaid, show_status
+
+    show_status(load(overlaid(args.config)), args.watch, args.estimate)
 
 
 def schema(args: argparse.Namespace) -> None:

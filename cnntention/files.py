@@ -10,13 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
-
 from cnntention.errors import UserError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # at run time they are imported where they are used: planning and `status` need neither
+    import numpy as np
     import pandas as pd
 
 
@@ -99,9 +96,12 @@ def truths(values: "pd.Series") -> "pd.Series":
 
 
 def write_tensors(
-    path: str | Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+    path: str | Path, arrays: Mapping[str, "np.ndarray"], metadata: Mapping[str, str] | None = None
 ) -> None:
     """A safetensors file of `arrays`; the same arrays and metadata give the same bytes."""
+    import numpy as np
+    from safetensors.numpy import save
+
     blob = memoryview(save({name: np.asarray(array, order="C") for name, array in arrays.items()}))
     end = 8 + int.from_bytes(blob[:8], "little")
     header = bytes(blob[8:end])
@@ -116,10 +116,16 @@ def write_tensors(
         file.write(blob[end:])
 
 
-def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
+def read_tensors(path: str | Path) -> dict[str, "np.ndarray"]:
     """The arrays of a safetensors file, by name; UserError if it is missing or broken."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     with readable(path):
-        return load_file(path)
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(str(error)) from None
 
 
 @contextmanager
@@ -129,6 +135,6 @@ def readable(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; run the step that writes it.") from None
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: cannot be read ({reason}); delete it and run the step that writes it.") from None

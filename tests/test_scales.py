@@ -7,11 +7,12 @@ import subprocess
 import pytest
 from conftest import ROOT
 
-from cnntention.config import Model, Study, load
+from cnntention.config import Study, load
 from cnntention.config.claims import cases
 from cnntention.config.study import Run
 from cnntention.models.registry import build
 from cnntention.profiling import count_macs
+from cnntention.status.cost import seconds_an_image
 
 FULL = load([ROOT / "config.yaml"])
 CPU = load([ROOT / "config.yaml", ROOT / "workflow/studies/cpu.yaml"])
@@ -21,19 +22,6 @@ SAME_RECIPES = ["published", "liveness", "residual", "optimizer", "reduction", "
 
 # Claims about CIFAR-10 of experiments that a cpu study makes on MNIST, or about a number of the ResNet-20's.
 FULL_ONLY = {"C1", "C2", "C3", "C5", "C7", "C17", "C20"}
-
-# Seconds that a training image of 32 px takes on one core in bf16: a block in each stage, of 16 channels and twice and
-# four times as many; then one attention module on stage 2, of 16 x 16 positions.
-BLOCKS = 1 / 1200
-ATTENTION = {"self-attention": 1 / 520 - 1 / 1200, "multi-head": 1 / 340 - 1 / 1200, "cbam": 1 / 840 - 1 / 1200}
-POSITIONS = {"stage1": 16, "stage2": 1, "stage3": 1 / 16}  # squared: what one pair of all positions costs
-
-
-def seconds_an_image(model: Model, side: int) -> float:
-    blocks, scale = (model.depth - 2) // 6, (side / 32) ** 2
-    modules = [POSITIONS[stage] * ATTENTION[option.kind] for stage, slot in model.modules.items() for option in slot]
-    each = blocks if model.placement == "block" else 1
-    return blocks * BLOCKS * (model.width / 16) ** 2 * scale + each * sum(modules) * scale**2
 
 
 def training_seconds(study: Study, run: Run) -> float:

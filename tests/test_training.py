@@ -1,5 +1,9 @@
 """Training: batches, schedules, weight decay, resuming, and what happens when it diverges."""
 
+import fcntl
+import platform
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -239,6 +243,18 @@ def test_two_processes_do_not_train_the_same_run(tmp_path):
         pass
     with state.owned():
         pass
+
+
+def test_a_look_at_the_lock_does_not_stop_a_run(tmp_path):
+    """`cnntention status` asks whether a lock is held by taking a shared one, for some microseconds."""
+    (tmp_path / "s.lock").touch()
+    with (tmp_path / "s.lock").open() as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+        timer = threading.Timer(0.05, fcntl.flock, (look, fcntl.LOCK_UN))
+        timer.start()
+        with State(tmp_path / "s.pt", "one").owned():
+            assert (tmp_path / "s.lock").read_text() == platform.node()
+        timer.join()
 
 
 def test_it_learns():

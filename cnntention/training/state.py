@@ -5,10 +5,12 @@ It is the only pickle that the project reads, and it is read with `weights_only=
 """
 
 import fcntl
+import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -58,10 +60,23 @@ class State:
         """Hold the run for this process: an orphan of a killed workflow may still be training it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_suffix(".lock")
-        with lock.open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(f"{self.path}: another process is training this run; wait for it or stop it.") from None
+        with lock.open("a") as handle:  # "w" would empty the owner's
+            if not taken(handle):
+                raise UserError(f"{self.path}: another process is training this run; wait for it or stop it.")
+            # `status` trusts a free lock only on the machine that held it: locks may not cross machines
+            handle.truncate(0)
+            handle.write(platform.node())
+            handle.flush()
             yield
             lock.unlink(missing_ok=True)
+
+
+def taken(handle: IO) -> bool:
+    """Whether this process now holds the lock. Tries for a moment, since `status` holds each one while it looks."""
+    for _ in range(20):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(0.01)
+    return False
