@@ -114,7 +114,9 @@ class CueMatchSource(Strict):
 
     def identity(self) -> dict:
         # These two came later: left out at their defaults, so that the keys of older data and runs stay.
-        later = {name for name in ("size", "vocabulary") if getattr(self, name) == type(self).model_fields[name].default}
+        later = {
+            name for name in ("size", "vocabulary") if getattr(self, name) == type(self).model_fields[name].default
+        }
         return self.model_dump(mode="json", exclude=later)
 
 

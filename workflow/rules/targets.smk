@@ -43,8 +43,4 @@ for experiment in STUDY.experiments:
         name:
             f"experiment_{experiment}"
         input:
-            [
-                f"{run.folder}/{name}"
-                for run in STUDY.runs_of(experiment)
-                for name in plan.EXAMINED
-            ],
+            [f"{run.folder}/{name}" for run in STUDY.runs_of(experiment) for name in plan.EXAMINED],

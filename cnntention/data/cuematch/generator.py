@@ -94,7 +94,9 @@ def generate(
     25 % with far alone): fine to test on, not to train on. Raises ValueError that names the knob, its value
     and what would do.
     """
-    knobs = Knobs(split, count, seed, candidates, noise, glyph_size, jitter, dropout, distances, held_out_pairs, size, vocabulary)
+    knobs = Knobs(
+        split, count, seed, candidates, noise, glyph_size, jitter, dropout, distances, held_out_pairs, size, vocabulary
+    )
     whole: dict[str, np.ndarray] = {}
     for start in range(0, max(count, 1), CHUNK):
         chunk = _scenes(Draws(seed, split, start, min(CHUNK, count - start)), knobs)

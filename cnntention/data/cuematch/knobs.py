@@ -49,7 +49,9 @@ class Knobs:
         if isinstance(names, str) or not names or len(set(names)) < len(names) or not set(names) <= set(BINS):
             raise ValueError(f"distances is {names!r}: give a list of {', '.join(BINS)}, at least one, each once")
         if self.size < 32 and "far" in names:
-            raise ValueError(f"distances is {names!r}: give near, mid, for in {self.size} px few candidates find a far place")
+            raise ValueError(
+                f"distances is {names!r}: give near, mid, for in {self.size} px few candidates find a far place"
+            )
         if self.candidates > self.vocabulary:
             raise ValueError(
                 f"candidates is {self.candidates}: give at most vocabulary={self.vocabulary}, for all candidates differ"
