@@ -21,7 +21,10 @@ def _double(grid: np.ndarray) -> np.ndarray:
 
 
 def background(draws: Draws, permille: int) -> np.ndarray:
-    """(count, 3, 32, 32) uint8, of which smaller images show a corner: 1/f colour noise, mean .35 and sd permille / 1000 of 255, then clipped."""
+    """(count, 3, 32, 32) uint8: 1/f colour noise, mean .35 and sd permille / 1000 of 255, then clipped.
+
+    Smaller images show a corner of it.
+    """
     cells = 3 * sum(g * g for g in _OCTAVES)
     raw = 2 * bits(draws.words(Purpose.NOISE, -(-cells // 8)), "u1").astype(np.int32) - 255
     field, used = None, 0
