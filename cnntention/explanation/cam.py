@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.image import scale_cam_image
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from cnntention.data.augment import Batches
+from cnntention.explanation.library import ClassifierOutputTarget, GradCAM, scale_cam_image
 from cnntention.explanation.ranks import empty
 from cnntention.seeding import generator
 
