@@ -2,8 +2,10 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class Progress:
@@ -21,6 +23,8 @@ class Progress:
         if first:
             print(f"{self.name}: going on after epoch {first} of {self.epochs}", flush=True)
         if self.live:
+            from tqdm import tqdm
+
             total = self.epochs * self.images
             self.bar = tqdm(total=total, initial=first * self.images, unit="img", unit_scale=True, desc=self.name)
 
