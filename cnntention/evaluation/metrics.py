@@ -39,11 +39,11 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def wilson(hits: int, n: int) -> list[float]:
-    """The 95 % score interval of a proportion (Wilson 1927)."""
-    p, scale = hits / n, 1 + Z**2 / n
-    centre = (p + Z**2 / (2 * n)) / scale
-    half = Z / scale * (p * (1 - p) / n + Z**2 / (4 * n**2)) ** 0.5
-    return [max(0.0, centre - half), min(1.0, centre + half)]
+    """The 95 % score interval of a proportion (Wilson 1927), in Newcombe's form (1998), as scipy has it."""
+    p = hits / n
+    scale = 2 * (n + Z**2)
+    centre, half = (2 * n * p + Z**2) / scale, Z / scale * (4 * n * p * (1 - p) + Z**2) ** 0.5
+    return [centre - half if hits else 0.0, centre + half if hits < n else 1.0]
 
 
 def by_distance(hits: np.ndarray, bins: np.ndarray, distances: np.ndarray, names: list[str]) -> dict:
