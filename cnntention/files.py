@@ -1,5 +1,6 @@
 """Reading and writing files: nothing half-written is ever visible, and equal content gives equal bytes."""
 
+import csv
 import glob
 import hashlib
 import json
@@ -79,6 +80,14 @@ def write_csv(path: str | Path, frame: "pd.DataFrame") -> None:
     """The frame's columns without its index."""
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def write_rows(path: str | Path, rows: list[dict]) -> None:
+    """A CSV of rows that all have the first one's keys, empty for None and NaN; the bytes that `write_csv` makes."""
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows({key: None if value != value else value for key, value in row.items()} for row in rows)
 
 
 def read_csv(path: str | Path, text: Iterable[str] = ()) -> "pd.DataFrame":

@@ -242,3 +242,14 @@ def test_csv(tmp_path):
     pandas = pytest.importorskip("pandas")
     files.write_csv(tmp_path / "a.csv", pandas.read_csv(io.StringIO("n,x\na,1.5\n")))
     assert (tmp_path / "a.csv").read_bytes() == b"n,x\na,1.5\n"
+
+
+def test_rows_give_the_bytes_of_their_frame(tmp_path):
+    import pandas
+
+    odd = [0.1 + 0.2, 1e-5, 1e16, 1e22, -0.0, 2 / 3, float("inf"), 5e-324]
+    rows = [{"epoch": i, "lr": value, "text": 'a "b", c'} for i, value in enumerate(odd)]
+    rows += [{"epoch": 8, "lr": None, "text": ""}, {"epoch": 9, "lr": float("nan"), "text": "é"}]
+    files.write_rows(tmp_path / "rows.csv", rows)
+    files.write_csv(tmp_path / "frame.csv", pandas.DataFrame(rows))
+    assert (tmp_path / "rows.csv").read_bytes() == (tmp_path / "frame.csv").read_bytes()

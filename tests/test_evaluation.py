@@ -6,7 +6,7 @@ from scipy.special import softmax
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
-from cnntention.evaluation.metrics import by_distance, calibration_error, evaluate, logistic_slope, top_k
+from cnntention.evaluation.metrics import by_distance, calibration_error, evaluate, logistic_slope, top_k, wilson
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,14 @@ def test_the_interval_is_wilsons():
     z, p, n = 1.959964, 0.91, 100
     centre, half = (p + z**2 / (2 * n)), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     assert (low, high) == pytest.approx(((centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)), abs=1e-6)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 5), (5, 5), (1, 3), (3641, 4000)])
+def test_the_interval_is_scipys(hits, n):
+    from scipy.stats import binomtest
+
+    expected = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    assert wilson(hits, n) == [expected.low, expected.high]
 
 
 def test_calibration_error_of_a_calibrated_and_of_an_overconfident_classifier():

@@ -49,6 +49,22 @@ def test_rank_correlation_equals_scipys():
     assert rank_correlation(first, second) == pytest.approx([*expected, np.nan], nan_ok=True)
 
 
+def test_ranks_equal_scipys():
+    from scipy.stats import rankdata
+
+    draws = np.random.default_rng(2)
+    for maps in (draws.random((3, 5, 7)), draws.integers(0, 9, (4, 6, 6), dtype=np.uint8), np.zeros((2, 3, 3))):
+        assert np.array_equal(ranks(maps), rankdata(maps.reshape(len(maps), -1), axis=1))
+
+
+def test_edges_equal_scipys():
+    from scipy.ndimage import sobel
+
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 3, 9, 12), dtype=np.uint8)
+    expected = [np.hypot(sobel(grey, axis=0), sobel(grey, axis=1)) for grey in pixels.mean(axis=1)]
+    assert np.array_equal(baselines(pixels)["edges"], expected)
+
+
 def test_baselines_by_hand():
     step = np.zeros((2, 3, 16, 16), np.uint8)
     step[:, :, :, 8:] = 30

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,29 @@ Patch = tuple[nn.Module, str, Callable[[Tensor], Tensor]]
 INTACT, WITHOUT_ALL = ("", "intact"), ("", "without all")
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What a network computed of a batch."""
+
+    logits: Tensor
+    outputs: dict[str, Tensor]
+    """Of the net's children and attention modules, by name, in the order they were computed."""
+    mixed: dict[str, Tensor]
+    """What the heads of each multi-head module gave, before its projection."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(value.nbytes for value in (self.logits, *self.outputs.values(), *self.mixed.values()))
+
+
 @torch.no_grad()
-def ablate(net: nn.Module, batches: Iterable[Batch], measured: dict[str, Measured]) -> dict[tuple[str, str], Tensor]:
+def ablate(
+    net: nn.Module, batches: Iterable[Batch], measured: dict[str, Measured], recorded: Iterable[Recorded] = ()
+) -> dict[tuple[str, str], Tensor]:
     """Which images are classified right under each ablation: (N,) booleans by (module name, ablation).
+
+    `recorded`: what is known of the first of the batches, so that it need not be computed again.
 
     Ablations of a module: "identity", it gives what it is given; "mean", it does to every image what it does on
     average; "head 0", "head 1", ..., that head's output is zero (multi-head). Of the network: INTACT, and WITHOUT_ALL
@@ -27,16 +48,19 @@ def ablate(net: nn.Module, batches: Iterable[Batch], measured: dict[str, Measure
     """
     hits: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
     modules = dict(attention_modules(net))
+    known = iter(recorded)
     for images, labels in batches:
-        logits, outputs, mixed = record(net, images)
-        hits[INTACT].append(logits.argmax(1) == labels)
+        intact = next(known, None) or record(net, images)
+        hits[INTACT].append(intact.logits.argmax(1) == labels)
         if modules:
             trials = {
-                (name, ablation): (*replayed(net, outputs, name), patch)
+                (name, ablation): (*replayed(net, intact.outputs, name), patch)
                 for name, module in modules.items()
-                for ablation, patch in ablations(module, measured[name], mixed.get(name)).items()
+                for ablation, patch in ablations(module, measured[name], intact.mixed.get(name)).items()
             }
-            trials[WITHOUT_ALL] = tuple(identity(module) for module in modules.values())
+            first = next(name for name in intact.outputs if name in modules)
+            identities = (identity(module) for module in modules.values())
+            trials[WITHOUT_ALL] = (*replayed(net, intact.outputs, first), *identities)
             for trial, patches in trials.items():
                 with patched(*patches):
                     hits[trial].append(net(images).argmax(1) == labels)
@@ -70,9 +94,9 @@ def without_head(module: MultiHead, mixed: Tensor, head: int) -> Patch:
     return module, "attend", lambda x: module.out(kept.flatten(1, 2))
 
 
-def record(net: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """Logits; outputs of the net's children and attention modules, by name, in the order they were computed; and what
-    the heads of each multi-head module gave, before its projection."""
+@torch.no_grad()
+def record(net: nn.Module, images: Tensor) -> Recorded:
+    """What the network computes of (B, C, H, W) images, for `replayed`."""
     outputs: dict[str, Tensor] = {}
     mixed: dict[str, Tensor] = {}
     modules = dict(attention_modules(net))
@@ -84,7 +108,7 @@ def record(net: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, Tensor], d
             if isinstance(module, MultiHead) and module.heads > 1:
                 keep = module.out.register_forward_pre_hook(lambda _, x, name=name: mixed.__setitem__(name, x[0]))
                 hooks.enter_context(keep)
-        return net(images), outputs, mixed
+        return Recorded(net(images), outputs, mixed)
 
 
 def replayed(net: nn.Module, outputs: dict[str, Tensor], name: str) -> Iterator[Patch]:

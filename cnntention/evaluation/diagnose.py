@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cnntention import files, plan
 from cnntention.config import Diagnostics, Run, Study
 from cnntention.data.augment import Batches
-from cnntention.evaluation.ablation import INTACT, WITHOUT_ALL, ablate, compare
+from cnntention.evaluation.ablation import INTACT, WITHOUT_ALL, Recorded, ablate, compare, record
 from cnntention.evaluation.diagnostics import Batch, Measured, describe, measure, state
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_modules, attention_state
@@ -19,6 +19,7 @@ from cnntention.seeding import generator
 from cnntention.storage import Opened
 
 BATCH_SIZE = 100
+RECORDED = 2**28  # bytes: what of the first pass over the images is kept for the second
 
 
 def diagnose_run(study: Study, run: Run, opened: Opened) -> None:
@@ -58,8 +59,9 @@ def diagnose(
     Accuracies and drops are shares of the sample. attention_alive: whether any module is; None if there is none.
     """
     passes = passes or (lambda what: batches)
-    found = measure(net, passes("measured"), settings.map_images) if any(attention_modules(net)) else {}
-    hits = ablate(net, passes("ablated"), found)
+    kept = Kept(net)
+    found = measure(net, passes("measured"), settings.map_images, kept.run) if any(attention_modules(net)) else {}
+    hits = ablate(net, passes("ablated"), found, kept.batches)
     images = len(hits[INTACT])
     modules = {name: describe_module(net, name, measured, hits, settings) for name, measured in found.items()}
     alive = sum(module["state"] == "alive" for module in modules.values())
@@ -74,6 +76,20 @@ def diagnose(
         "without_all": compare(hits[WITHOUT_ALL], hits[INTACT]) if modules else None,
     }
     return rounded(result)
+
+
+class Kept:
+    """What a network computed of the batches it was run on, the first ones, up to RECORDED bytes."""
+
+    def __init__(self, net: nn.Module):
+        self.net, self.left = net, RECORDED
+        self.batches: list[Recorded] = []
+
+    def run(self, images: Tensor) -> None:
+        recorded = record(self.net, images)
+        self.left -= recorded.size
+        if self.left >= 0:
+            self.batches.append(recorded)
 
 
 def describe_module(

@@ -5,7 +5,7 @@ What `maps(x)` of a module gives decides what is measured beside its effect on t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import combinations
@@ -77,14 +77,20 @@ class Watch:
 
 
 @torch.no_grad()
-def measure(net: nn.Module, batches: Iterable[Batch], map_images: int) -> dict[str, Measured]:
-    """Watch every attention module of `net` while it classifies the batches; name -> measures."""
+def measure(
+    net: nn.Module, batches: Iterable[Batch], map_images: int, run: Callable[[Tensor], object] | None = None
+) -> dict[str, Measured]:
+    """Watch every attention module of `net` while it classifies the batches; name -> measures.
+
+    `run`: what classifies a batch with the network, for a caller that also wants to see it; the network itself if none.
+    """
+    run = run or net
     watches = {name: Watch(map_images) for name, _ in attention_modules(net)}
     with ExitStack() as hooks:
         for name, watch in watches.items():
             hooks.enter_context(net.get_submodule(name).register_forward_hook(watch))
         for images, _ in batches:
-            net(images)
+            run(images)
     return {name: watch.result() for name, watch in watches.items()}
 
 

@@ -1,9 +1,8 @@
 """Scores of a classifier on a test split, from its logits. Plain numpy; natural logarithms; shares, not percent."""
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, log_softmax
-from scipy.stats import binomtest
+
+Z = 1.959963984540054  # the normal distribution's quantile of 97.5 %
 
 
 def evaluate(logits: np.ndarray, labels: np.ndarray, bins: int) -> dict:
@@ -14,17 +13,16 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, bins: int) -> dict:
     (row = label, column = prediction).
     """
     classes = logits.shape[1]
-    log_p = log_softmax(logits.astype(np.float64), axis=1)
+    log_p = log_softmax(logits.astype(np.float64))
     p = np.exp(log_p)
     predicted = logits.argmax(axis=1)
     hits = predicted == labels
     confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(0.95, method="wilson")
     one_hot = np.eye(classes)[labels]
     return {
         "images": len(labels),
         "top1": float(hits.mean()),
-        "top1_interval": [float(interval.low), float(interval.high)],
+        "top1_interval": wilson(int(hits.sum()), len(hits)),
         "top2": top_k(logits, labels, 2),
         "nll": float(-log_p[np.arange(len(labels)), labels].mean()),
         "brier": float(((p - one_hot) ** 2).sum(axis=1).mean()),
@@ -32,6 +30,20 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, bins: int) -> dict:
         "class_accuracy": [float(row[i] / row.sum()) if row.sum() else None for i, row in enumerate(confusion)],
         "confusion": confusion.tolist(),
     }
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Of float64 (N, classes)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def wilson(hits: int, n: int) -> list[float]:
+    """The 95 % score interval of a proportion (Wilson 1927), in Newcombe's form (1998), as scipy has it."""
+    p = hits / n
+    scale = 2 * (n + Z**2)
+    centre, half = (2 * n * p + Z**2) / scale, Z / scale * (4 * n * p * (1 - p) + Z**2) ** 0.5
+    return [centre - half if hits else 0.0, centre + half if hits < n else 1.0]
 
 
 def by_distance(hits: np.ndarray, bins: np.ndarray, distances: np.ndarray, names: list[str]) -> dict:
@@ -48,6 +60,9 @@ def logistic_slope(hits: np.ndarray, x: np.ndarray) -> float | None:
     """Slope of logit P(hit) = a + b x by maximum likelihood; None where it does not exist."""
     if hits.all() or not hits.any():
         return None
+    from scipy.optimize import minimize  # half a second, and for CueMatch alone
+    from scipy.special import expit
+
     centred, y = x - x.mean(), hits.astype(float)
 
     def loss(ab: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,15 +1,15 @@
 """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) of chosen test images, by pytorch-grad-cam."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.image import scale_cam_image
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from cnntention.data.augment import Batches
+from cnntention.explanation.library import ClassifierOutputTarget, GradCAM, scale_cam_image
 from cnntention.explanation.ranks import empty
 from cnntention.seeding import generator
 
@@ -43,6 +43,11 @@ class Sample:
     def first(self, count: int) -> "Sample":
         return Sample(*(part[:count] for part in vars(self).values()))
 
+    def at(self, places: list[int]) -> "Sample":
+        """Those at these places of the sample."""
+        index, *arrays = vars(self).values()
+        return Sample([index[i] for i in places], *(array[places] for array in arrays))
+
 
 @torch.no_grad()
 def sample(model: nn.Module, batches: Batches, index: list[int], batch_size: int = 128) -> Sample:
@@ -63,6 +68,21 @@ class StagedGradCAM(GradCAM):
         return np.stack([super(StagedGradCAM, self).aggregate_multi_layers([cam]) for cam in cam_per_target_layer])
 
 
+@contextmanager
+def gradients_from(layer: nn.Module, model: nn.Module) -> Iterator[None]:
+    """In the block a backward pass ends at the layer's output: none before it, and none of the weights."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    begin = layer.register_forward_hook(lambda _, __, output: output.requires_grad_())
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        begin.remove()
+        for parameter in learned:
+            parameter.requires_grad_()
+
+
 def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, batch_size: int = 32) -> StageMaps:
     """Maps of (N, C, H, W) normalized images for a class each.
 
@@ -72,15 +92,15 @@ def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, batch_size: int 
     """
     layers = [getattr(model, slot) for slot in SLOTS.values()]
     maps = np.empty((len(layers), len(images), *images.shape[2:]), np.float32)
-    cam = StagedGradCAM(model=model, target_layers=layers)
-    try:  # not `with`, where the library swallows every IndexError
-        for start in range(0, len(images), batch_size):
-            part = slice(start, start + batch_size)
-            targets = [ClassifierOutputTarget(int(c)) for c in classes[part]]
-            maps[:, part] = cam(input_tensor=images[part], targets=targets)
-    finally:
-        cam.activations_and_grads.release()
-    model.zero_grad(set_to_none=True)
+    with gradients_from(layers[0], model):
+        cam = StagedGradCAM(model=model, target_layers=layers)
+        try:  # not `with`, where the library swallows every IndexError
+            for start in range(0, len(images), batch_size):
+                part = slice(start, start + batch_size)
+                targets = [ClassifierOutputTarget(c) for c in classes[part].tolist()]
+                maps[:, part] = cam(input_tensor=images[part], targets=targets)
+        finally:
+            cam.activations_and_grads.release()
     return dict(zip(SLOTS, maps, strict=True))
 
 
@@ -93,6 +113,11 @@ def both_targets(model: nn.Module, chosen: Sample) -> dict[str, StageMaps]:
         for stage, maps in grad_cam(model, chosen.images[wrong], chosen.labels[wrong]).items():
             label[stage][wrong.cpu().numpy()] = maps
     return dict(zip(TARGETS, (predicted, label), strict=True))
+
+
+def picked(maps: dict[str, StageMaps], places: list[int] | slice) -> dict[str, StageMaps]:
+    """The maps, by target and stage, of the images at these places."""
+    return {target: {stage: of[places] for stage, of in stages.items()} for target, stages in maps.items()}
 
 
 def grid(stage: str, shape: tuple[int, int]) -> tuple[int, int]:
@@ -112,13 +137,17 @@ def pooled(masks: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
 
 
 def explain(model: nn.Module, batches: Batches, chosen: list[int]) -> dict[str, np.ndarray]:
-    """Grad-CAM maps of the chosen images, per stage, for the predicted and for the true class.
+    """The arrays of `stored` for the chosen images."""
+    found = sample(model, batches, chosen)
+    return stored(found, both_targets(model, found))
+
+
+def stored(found: Sample, maps: dict[str, StageMaps]) -> dict[str, np.ndarray]:
+    """A sample with its maps for the predicted and for the true class, as they are stored.
 
     Returns images (N, C, H, W) uint8, labels and predicted (N,), and `cam.<stage>.<predicted|label>`
     (N, H, W) uint8, a map's [0, 1] as 0..255.
     """
-    found = sample(model, batches, chosen)
-    maps = both_targets(model, found)
     result = {"images": found.pixels, "labels": found.labels.cpu().numpy(), "predicted": found.predicted.cpu().numpy()}
     for stage in SLOTS:
         for target in TARGETS:

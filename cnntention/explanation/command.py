@@ -23,10 +23,16 @@ def explain_run(study: Study, run: Run, opened: Opened) -> None:
     showcase = settings.showcase.get(run.dataset, ())
     total = len(opened.batches)
     chosen = cam.choose_images(settings.images, total, settings.seed, showcase)
-    result = cam.explain(opened.model, opened.batches, chosen)
-    log(f"Grad-CAM of {len(chosen)} images")
+    scored = cam.choose_images(settings.scored_images, total, settings.seed, ())
+    index = list(dict.fromkeys(scored + chosen))  # the same ones, but for the showcase
+    found = cam.sample(opened.model, opened.batches, index)
+    found_maps = cam.both_targets(opened.model, found)
+    at = [index.index(i) for i in chosen]
+    result = cam.stored(found.at(at), cam.picked(found_maps, at))
+    log(f"Grad-CAM of {len(index)} images")
     shown = sum(i < total for i in dict.fromkeys(showcase))
-    attention, places = attention_of(opened, chosen[: shown + maps.EXAMPLES], result["cam.stage3.predicted"])
+    examples = found.at(at[: shown + maps.EXAMPLES])
+    attention, places = attention_of(opened, examples, result["cam.stage3.predicted"])
     log(f"attention of {sum(name.endswith('queries') for name in attention)} modules")
     path = Path(run.folder) / "explanations.safetensors"
     files.write_tensors(path, result | attention)
@@ -38,7 +44,7 @@ def explain_run(study: Study, run: Run, opened: Opened) -> None:
         "showcase": shown,
         "queries": places,
         "maps": cam.summary(result),
-        **score(study, run, opened, log),
+        **score(study, run, opened, found.first(len(scored)), cam.picked(found_maps, slice(len(scored))), log),
     }
     files.write_json(path.with_suffix(".json"), description)
 
@@ -55,10 +61,9 @@ class Log:
         self.start = now
 
 
-def attention_of(opened: Opened, chosen: list[int], cams: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
+def attention_of(opened: Opened, found: cam.Sample, cams: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
     """The arrays of `maps.attention_rows` for the first of the stored images, and the names of their queries."""
-    found = cam.sample(opened.model, opened.batches, chosen)
-    places = maps.queries(found, opened.batches.extras, cams[: len(chosen)])
+    places = maps.queries(found, opened.batches.extras, cams[: len(found.index)])
     return maps.attention_rows(opened.model, found, places), list(places)
 
 
@@ -69,15 +74,16 @@ def untrained(study: Study, run: Run, opened: Opened) -> list[nn.Module]:
     return [net.to(opened.device).eval() for net in nets]
 
 
-def score(study: Study, run: Run, opened: Opened, log: Log) -> dict:
+def score(
+    study: Study, run: Run, opened: Opened, found: cam.Sample, trained_maps: dict[str, cam.StageMaps], log: Log
+) -> dict:
     """{"scores", "sanity", "lookup"} over the scored images, of which ROAD and randomization take the first."""
     settings, model, extras = study.explanation, opened.model, opened.batches.extras
-    index = cam.choose_images(settings.scored_images, len(opened.batches), settings.seed, ())
-    found, fresh = cam.sample(model, opened.batches, index), untrained(study, run, opened)
-    trained_maps, fresh_maps = cam.both_targets(model, found), cam.both_targets(fresh[0], found)
-    log(f"Grad-CAM of {len(index)} images to score, also by an untrained network")
+    fresh = untrained(study, run, opened)
+    fresh_maps = cam.both_targets(fresh[0], found)
+    log(f"Grad-CAM of {len(found.index)} images by an untrained network")
     masks = localisation.regions(found, extras, settings.foreground.get(run.dataset))
-    scores = {"images": len(index), "region": next(iter(masks), None)}
+    scores = {"images": len(found.index), "region": next(iter(masks), None)}
     scores["localisation"] = localisation.localise(trained_maps, fresh_maps, found, masks) if masks else {}
     log(f"localisation in {len(masks)} regions")
     few = found.first(settings.road_images)
@@ -86,8 +92,9 @@ def score(study: Study, run: Run, opened: Opened, log: Log) -> dict:
     scores["road"] = faithfulness.road(model, few, methods, settings.seed)
     log(f"ROAD of {len(few.index)} images")
     few = found.first(settings.images)
+    own = cam.picked(trained_maps, slice(len(few.index)))["predicted"]
     sanity = {"images": len(few.index)} | faithfulness.randomization(
-        model, fresh, lambda net: cam.grad_cam(net, few.images, few.predicted), settings.sanity_threshold
+        model, fresh, lambda net: cam.grad_cam(net, few.images, few.predicted), settings.sanity_threshold, own
     )
     log(f"randomization, maps of {len(few.index)} images")
     lookup = (

@@ -59,14 +59,13 @@ def road(model: nn.Module, chosen: Sample, methods: Mapping[str, np.ndarray], se
     lerf - morf, mean over shares and images, with its standard error over images. Greater is more faithful; a random
     order (an empty map is one) has 0.
     """
-    scores = {}
+    scores, shape = {}, (len(ORDERS), len(SHARES), -1)
     for name, maps in methods.items():
         order, row, curves = removal_order(maps, seed), {}, {}
-        for which in ORDERS:
-            masks = (kept(order, share, which, maps.shape[1:]) for share in SHARES)
-            filled = (impute(chosen.images, torch.from_numpy(m).to(chosen.images.device), seed) for m in masks)
-            found = [confidence(model, images, chosen.predicted) for images in filled]
-            p, unchanged = (np.stack(part) for part in zip(*found, strict=True))  # (shares, N)
+        masks = [kept(order, share, which, maps.shape[1:]) for which in ORDERS for share in SHARES]
+        filled = [impute(chosen.images, torch.from_numpy(m).to(chosen.images.device), seed) for m in masks]
+        found = confidence(model, torch.cat(filled), chosen.predicted.repeat(len(filled)))
+        for which, p, unchanged in zip(ORDERS, *(part.reshape(shape) for part in found), strict=True):  # (shares, N)
             row |= {which: p.mean(axis=1).tolist(), f"{which}_unchanged": unchanged.mean(axis=1).tolist()}
             curves[which] = p.mean(axis=0)
         each = (curves["lerf"] - curves["morf"]) / 2
@@ -89,14 +88,20 @@ def cascade(trained: nn.Module, fresh: nn.Module) -> Iterator[tuple[str, nn.Modu
 
 
 def randomization(
-    trained: nn.Module, fresh: list[nn.Module], maps_of: Callable[[nn.Module], StageMaps], threshold: float
+    trained: nn.Module,
+    fresh: list[nn.Module],
+    maps_of: Callable[[nn.Module], StageMaps],
+    threshold: float,
+    own: StageMaps | None = None,
 ) -> dict:
     """Spearman's rho between the trained network's maps and those of networks that forget, level by level.
+
+    `own`: the trained network's maps, if they are known.
 
     The mean over images and draws; None where no image has a map of both. A stage is sane if its maps do not survive
     that all is forgotten: rho below `threshold`. Maps that do show the image rather than the network.
     """
-    own = maps_of(trained)
+    own = own or maps_of(trained)
     found: dict[str, dict[str, list[np.ndarray]]] = {stage: {} for stage in own}
     for drawn in fresh:
         for level, net in cascade(trained, drawn):

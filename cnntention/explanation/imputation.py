@@ -6,7 +6,6 @@ noise or so, about seven times faster on a CPU.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cnntention.seeding import generator
@@ -17,10 +16,13 @@ TOLERANCE = 1e-4
 
 def neighbours(x: Tensor) -> Tensor:
     """(N, C, H, W): sum over the eight neighbours inside the image, weights 1/6 beside and 1/12 across corners."""
-    x = F.pad(x, (1, 1, 1, 1))
-    rows = x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]
-    total = rows[..., :-2, :] + 2 * rows[..., 1:-1, :] + rows[..., 2:, :]  # 1 2 1, 2 4 2, 1 2 1
-    return (total - 4 * x[..., 1:-1, 1:-1]) / 12
+    rows = 2 * x
+    rows[..., 1:] += x[..., :-1]
+    rows[..., :-1] += x[..., 1:]
+    total = 2 * rows
+    total[..., 1:, :] += rows[..., :-1, :]
+    total[..., :-1, :] += rows[..., 1:, :]  # 1 2 1, 2 4 2, 1 2 1
+    return total.sub_(x, alpha=4).div_(12)
 
 
 def smooth(images: Tensor, keep: Tensor) -> Tensor:
@@ -37,13 +39,13 @@ def smooth(images: Tensor, keep: Tensor) -> Tensor:
     for _ in range(keep[0].numel()):  # more steps than unknowns cannot help
         if residual.abs().max() <= TOLERANCE:
             break
-        change = gone * (degree * direction - neighbours(direction))
+        change = (degree * direction).sub_(neighbours(direction)).mul_(gone)
         step = size / (direction * change).sum((2, 3), keepdim=True).clamp(min=1e-30)
-        filled = filled + step * direction
-        residual = residual - step * change
+        filled += step * direction
+        residual -= step * change
         scaled = residual / degree
         before, size = size, (residual * scaled).sum((2, 3), keepdim=True)
-        direction = scaled + size / before.clamp(min=1e-30) * direction
+        direction = direction.mul_(size / before.clamp(min=1e-30)).add_(scaled)
     return known + filled
 
 

@@ -4,7 +4,6 @@ import os
 import time
 from pathlib import Path
 
-import pandas as pd
 from torch import nn
 
 from cnntention import device, files, precision, provenance, versions
@@ -41,7 +40,7 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
         return done, history
 
     def on_epoch(history: list[dict], parts: dict) -> None:
-        files.write_csv(folder / "history.csv", pd.DataFrame(history))
+        files.write_rows(folder / "history.csv", history)
         if not finished(history, recipe):
             state.save(len(history), history, parts)
         progress.epoch(history[-1])

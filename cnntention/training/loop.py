@@ -169,9 +169,10 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 @torch.no_grad()
-def logits_of(model: nn.Module, batches: Batches, precision: str = "fp32", batch_size: int = 500) -> Tensor:
+def logits_of(model: nn.Module, batches: Batches, precision: str = "fp32") -> Tensor:
     """(N, classes) float32 logits of the whole split, on the CPU, in evaluation mode."""
     model.eval()
+    batch_size = 100 if batches.device.type == "cpu" else 500  # on a CPU features then stay in its cache
     parts = []
     for images, _ in batches.in_order(batch_size):
         with autocast(batches.device, precision):

@@ -1,9 +1,14 @@
-"""How a run is shown while it trains: a live bar where a person watches, one plain line an epoch otherwise."""
+"""How a run is shown while it trains: a live bar where a person watches, else a line every half minute."""
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+PAUSE = 30.0  # s between two lines
 
 
 class Progress:
@@ -12,6 +17,7 @@ class Progress:
     def __init__(self, name: str, epochs: int, images: int):
         self.name, self.epochs, self.images = name, epochs, images
         self.first, self.start = 0, time.perf_counter()
+        self.said = self.start
         self.live = sys.stderr.isatty()
         self.bar: tqdm | None = None
 
@@ -21,6 +27,8 @@ class Progress:
         if first:
             print(f"{self.name}: going on after epoch {first} of {self.epochs}", flush=True)
         if self.live:
+            from tqdm import tqdm
+
             total = self.epochs * self.images
             self.bar = tqdm(total=total, initial=first * self.images, unit="img", unit_scale=True, desc=self.name)
 
@@ -37,7 +45,11 @@ class Progress:
         if row["train_loss"] is None:
             print(f"{self.name}: epoch {row['epoch']}: the loss is not finite; the run ends here", flush=True)
             return
-        left = (time.perf_counter() - self.start) / (row["epoch"] - self.first) * (self.epochs - row["epoch"])
+        now = time.perf_counter()
+        if now - self.said < PAUSE and row["epoch"] < self.epochs:
+            return
+        self.said = now
+        left = (now - self.start) / (row["epoch"] - self.first) * (self.epochs - row["epoch"])
         print(
             f"{self.name}: epoch {row['epoch']}/{self.epochs}  lr {row['lr']:.2e}  "
             f"train loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.1%}  "

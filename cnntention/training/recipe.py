@@ -1,7 +1,9 @@
 """A recipe made concrete: the optimizer with its parameter groups, and the learning rate of every step."""
 
+import inspect
 import math
 import re
+from functools import cache
 
 import torch
 from torch import nn
@@ -21,6 +23,18 @@ def is_exempt(name: str, parameter: nn.Parameter, exempt: tuple[str, ...]) -> bo
     return any(groups[group] for group in exempt)
 
 
+@cache
+def uncompiled(optimizer: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """The same optimizer for code that is not compiled: its methods without what torch wraps round them.
+
+    The wrappers keep torch.compile out, and the first call of one imports the compiler, which takes 1.5 s.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
+    methods["step"] = torch.no_grad()(methods["step"])  # which its wrapper did as well
+    return type(optimizer.__name__, (optimizer,), methods)
+
+
 def make_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.Optimizer:
     """The configured optimizer over the learned parameters, in two groups: decayed and exempt."""
     decayed: list[nn.Parameter] = []
@@ -34,8 +48,9 @@ def make_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.Optimizer
     ]
     groups = [group for group in groups if group["params"]]
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov)
-    adam = torch.optim.Adam if config.name == "adam" else torch.optim.AdamW
+        sgd = uncompiled(torch.optim.SGD)
+        return sgd(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov)
+    adam = uncompiled(torch.optim.Adam if config.name == "adam" else torch.optim.AdamW)
     return adam(groups, lr=config.lr, betas=config.betas)
 
 
