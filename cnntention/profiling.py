@@ -4,14 +4,16 @@ Times are comparable only if they were taken together, so all models are measure
 after round: what drifts (clock, temperature, other work) meets all alike, and is not in their ratio within a round.
 """
 
-import logging
+import gc
 import math
 import resource
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnntention import energy
 from cnntention.config import Model, Profiling
 from cnntention.models.registry import build, load_plugins, parameter_counts
+from cnntention.training.recipe import uncompiled
 
 Shape = tuple[int, int, int]
 
@@ -83,16 +86,22 @@ class Call:
         self.calls += 1
 
     def measure(self, settings: Profiling, meter: energy.Meter) -> None:
-        """One round: torch's benchmark timer, which calls at least twice, the first time to warm up again."""
-        # the benchmark module imports torch's compiler tools, which warn of an absent GPU where CUDA's compiler is
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-        from torch.utils.benchmark import Timer
+        """One round: a call to warm up again, then calls for the least time, one at least, each timed.
 
-        timer = Timer("call()", globals={"call": self}, num_threads=settings.threads)
-        before = meter.read()
-        found = timer.blocked_autorange(min_run_time=settings.min_seconds)
+        A call takes a millisecond or so, and reading the clock less than one of a microsecond.
+        """
+        before, ticks = meter.read(), []
+        gc.disable()
+        try:
+            self()
+            ticks.append(time.perf_counter())
+            while len(ticks) < 2 or ticks[-1] - ticks[0] < settings.min_seconds:
+                self()
+                ticks.append(time.perf_counter())
+        finally:
+            gc.enable()
         self.joules += meter.joules(before, meter.read()) or 0.0
-        self.times_ms.append(1e3 * found.median)
+        self.times_ms.append(1e3 * float(np.median(np.diff(ticks))))
 
     def summary(self) -> dict:
         """Median and interquartile range over the rounds, ms, and the rounds themselves."""
@@ -108,7 +117,7 @@ def batch_of(count: int, shape: Shape, classes: int, device: torch.device) -> tu
 
 def training_step(net: nn.Module, images: Tensor, labels: Tensor) -> Callable[[], None]:
     """A function that makes one fp32 step of SGD with momentum."""
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)
+    optimizer = uncompiled(torch.optim.SGD)(net.parameters(), lr=1e-3, momentum=0.9)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -176,6 +185,15 @@ def growth(config: Model, shape: Shape, classes: int, settings: Profiling, plugi
     return resident()[1] - before
 
 
+def fresh() -> BaseContext:
+    """Makes processes that have run nothing. On Linux they are forks of one that has imported torch and no more."""
+    if sys.platform != "linux":
+        return get_context("spawn")  # macOS's own libraries do not stand a fork
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
 def measure_memory(config: Model, shape: Shape, classes: int, settings: Profiling, device, plugins) -> dict:
     """What a first training step needs beside weights and images, at its peak, bytes."""
     if device.type == "cuda":
@@ -184,7 +202,7 @@ def measure_memory(config: Model, shape: Shape, classes: int, settings: Profilin
         torch.cuda.reset_peak_memory_stats(device)
         step()
         return {"bytes": torch.cuda.max_memory_allocated(device) - before, "source": "CUDA allocator"}
-    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+    with ProcessPoolExecutor(1, fresh()) as process:
         grown = process.submit(growth, config, shape, classes, settings, plugins).result()
     return {"bytes": grown, "source": "resident set of a process of its own, on the CPU"}
 

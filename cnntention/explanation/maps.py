@@ -78,6 +78,8 @@ def look_up(weights: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
 
 def look_ups(model: nn.Module, chosen: Sample, match: np.ndarray, cue: np.ndarray) -> dict:
     """Per module, direction and head: mean and standard error over images of `look_up` between (N, H, W) masks."""
+    if not matrices(model, chosen.images[:1]):
+        return {"images": len(match), "modules": {}}
     parts: dict[tuple[str, str], list[Tensor]] = {}
     for start in range(0, len(match), BATCH):
         part = slice(start, start + BATCH)
