@@ -135,13 +135,29 @@ def test_maps_that_survive_randomised_parameters_void_a_claim_about_maps():
     assert found["reason"] == "the maps of tiny survive randomised parameters in 1 of 10 runs"
 
 
-def test_claims_without_runs_say_so():
+def test_claims_about_experiments_that_are_not_run_are_left_out():
     evidence = planted(tiny=(values(0.90), None), looking=(values(0.91), True))
-    config = planned(C={"experiment": "second"})
+    config = planned(C={"experiment": "second"}, D={})
     config["experiments"]["second"] = config["experiments"]["first"]
+    assert list(verdicts(config, evidence)) == ["D"]
+
+
+@pytest.mark.parametrize(
+    ("solved", "floor", "seeds", "expected"),
+    [(4, 0, 4, "supported"), (3, 0, 3, "supported"), (0, 4, 4, "refuted"), (2, 1, 4, "inconclusive"), (2, 0, 2, None)],
+)
+def test_runs_that_solve_a_task_are_counted_and_tested_exactly(solved, floor, seeds, expected):
+    """3 of 3 against 0 of 3 has Boschloo's p of 1/32, 4 of 4 against 0 of 4 of 1/128: the whole tail, twice."""
+    evidence = planted(tiny=(values(0.3, n=seeds), None), looking=(values(0.9, n=seeds), True))
+    evidence.runs["solved"] = [int(i < floor) for i in range(seeds)] + [int(i < solved) for i in range(seeds)]
+    config = planned(C={"metric": "solved"}) | {"statistics": {"min_seeds": 3}}
+    config["experiments"]["first"]["grid"]["seeds"] = seeds
     found = verdicts(config, evidence)["C"]
-    assert (found["verdict"], found["comparisons"]) == ("not run", [])
-    assert "second" in found["reason"]
+    (one,) = found["comparisons"]
+    assert found["verdict"] == (expected or "inconclusive")
+    exact = {(4, 0, 4): 2**-7, (3, 0, 3): 2**-5, (0, 4, 4): 2**-7, (2, 0, 2): None}
+    if (key := (solved, floor, seeds)) in exact:
+        assert one["p"] == (exact[key] and pytest.approx(exact[key], rel=1e-3))
 
 
 def test_a_comparison_without_runs_is_named_and_supports_nothing():

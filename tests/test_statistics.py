@@ -196,6 +196,18 @@ def test_equivalence_keeps_its_level_at_the_margin():
 # ----------------------------------------------------------------------------------------------------------------- Holm
 
 
+@pytest.mark.parametrize("n", [3, 4, 6])
+def test_boschloo_keeps_its_level_whatever_the_chance_of_a_success(n):
+    """Exactly, by enumeration: at no common chance do more than 5 % of all outcomes have p below .05."""
+    p = np.array([[st.boschloo([1] * i + [0] * (n - i), [1] * j + [0] * (n - j)) for j in range(n + 1)]
+                  for i in range(n + 1)])  # fmt: skip
+    np.testing.assert_allclose(p, p.T)
+    assert p[0, n] == pytest.approx(2 ** (1 - 2 * n), rel=1e-3)
+    for chance in np.linspace(0, 1, 101):
+        mass = stats.binom.pmf(np.arange(n + 1), n, chance)
+        assert (np.outer(mass, mass) * (p < 0.05)).sum() <= 0.05 + 1e-9
+
+
 def test_holm_by_hand():
     assert st.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 × .01, then 2 × .03, then no less
     assert st.holm([0.9, 0.6]) == [1.0, 1.0]
