@@ -297,6 +297,15 @@ def test_ablations_equal_networks_built_without(name, images):
     assert not any("forward" in vars(part) or "attend" in vars(part) for part in net.modules())
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_what_was_recorded_is_what_would_be_computed(name, images, monkeypatch):
+    net, settings = build(MODELS[name], 3, 10, seed=1).eval(), Diagnostics(map_images=2)
+    batches = [(part, answers(net, part)) for part in images.split(2)]
+    found = diagnose(net, batches, settings)
+    monkeypatch.setattr("cnntention.evaluation.diagnose.RECORDED", 0)
+    assert diagnose(net, batches, settings) == found
+
+
 def test_without_all_is_the_baseline_of_the_same_seed(images):
     net, baseline = network(**MULTI_HEAD), build(Model(depth=8, width=8), 3, 10, seed=1).eval()
     assert diagnosed(net, images)["without_all"]["accuracy"] == pytest.approx(

@@ -50,6 +50,18 @@ def test_maps_equal_the_equation(name, stage):
         np.testing.assert_allclose(found, plain_grad_cam(net, image, int(target), stage), atol=0.02)
 
 
+def test_maps_leave_the_network_as_it_was():
+    net = build(MODELS["self-attention"], 3, 10).eval()
+    net.att3.query.requires_grad_(False)  # as query_key: frozen has it
+    before = {name: parameter.requires_grad for name, parameter in net.named_parameters()}
+    with pytest.raises(IndexError):
+        grad_cam(net, torch.randn(2, 3, 16, 16), torch.tensor([0, 99]))
+    grad_cam(net, torch.randn(2, 3, 16, 16), torch.tensor([0, 1]))
+    assert {name: parameter.requires_grad for name, parameter in net.named_parameters()} == before
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert not any(part._forward_hooks for part in net.modules())
+
+
 def test_explain_uses_the_chosen_images_as_the_test_split_has_them():
     draws = np.random.default_rng(0)
     images = draws.integers(0, 256, (40, 3, 16, 16), dtype=np.uint8)
