@@ -23,6 +23,7 @@ rule examine:
     conda:
         "../../environment.yml"
     threads: 1
+    priority: 1  # before further trainings, so that `cnntention status` has results to show
     resources:
         gpu=1,
     params:
@@ -51,6 +52,7 @@ rule profile:
     conda:
         "../../environment.yml"
     threads: STUDY.profiling.threads
+    priority: 1  # not last, when no other job is left to run beside it
     resources:
         gpu=1,
     params:
