@@ -45,9 +45,10 @@ def project(tmp_path, run):
     for dataset in demo["datasets"].values():
         dataset |= {"train_images": 128, "validation_images": 64, "test_images": 64}
     demo["models"], demo["recipes"]["short"] = small["models"], small["recipes"]["brief"]
-    for experiment in demo["experiments"].values():
+    for name, experiment in demo["experiments"].items():
         experiment["baseline"] = "tiny"
-        experiment["grid"] |= {"models": ["tiny", "looking"], "seeds": 1}
+        names = {"datasets": name, "models": ["tiny", "looking"], "recipes": "short"}
+        experiment["grid"] = names | {"seeds": 1}
     demo |= {name: small[name] for name in ("diagnostics", "explanation", "profiling")} | {"claims": {}}
     path.write_text(yaml.safe_dump(demo, sort_keys=False))
     run(folder, "git", "init", "-q")

@@ -101,7 +101,7 @@ def test_a_split_is_scored_with_one_copy_to_the_cpu(monkeypatch):
     """Each copy waits for the device."""
     copies, really = [], torch.Tensor.cpu
     monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: copies.append(tensor.shape) or really(tensor))
-    draws = np.random.default_rng(0).integers(0, 256, (10, 3, 8, 8), dtype=np.uint8)
-    data = Batches(draws, np.zeros(10, int), [0.5] * 3, [0.5] * 3, torch.device("cpu"))
-    logits_of(build(MODELS["resnet20"], 3, 10), data, batch_size=4)
-    assert copies == [(10, 10)]
+    draws = np.random.default_rng(0).integers(0, 256, (210, 3, 8, 8), dtype=np.uint8)
+    data = Batches(draws, np.zeros(210, int), [0.5] * 3, [0.5] * 3, torch.device("cpu"))
+    logits_of(build(MODELS["resnet20"], 3, 10), data)
+    assert copies == [(210, 10)]

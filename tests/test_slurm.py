@@ -114,7 +114,7 @@ def test_profile_names_rules_that_exist():
 
 
 def test_profile_plans_the_study(project, environment):
-    out = run(snakemake("--dry-run"), project, environment)
+    out = run(snakemake("--dry-run", "--verbose"), project, environment)
     assert re.search(r"^train +2$", out, re.M)
     assert re.search(rf"rule train:.*?resources:.*?mem_mb={asked('train', 'mem_mb')},.*?slurm_partition=gpu", out, re.S)
 

@@ -20,10 +20,10 @@ rule examine:
         "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}.log",
     benchmark:
         "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
+    priority: 1  # before further trainings, so that `cnntention status` has results to show
     conda:
         "../../environment.yml"
     threads: 1
-    priority: 1  # before further trainings, so that `cnntention status` has results to show
     resources:
         gpu=1,
     params:
@@ -49,10 +49,10 @@ rule profile:
         "logs/profile/{dataset}/{key}.log",
     benchmark:
         "logs/profile/{dataset}/{key}.tsv"
+    priority: 1  # not last, when no other job is left to run beside it
     conda:
         "../../environment.yml"
     threads: STUDY.profiling.threads
-    priority: 1  # not last, when no other job is left to run beside it
     resources:
         gpu=1,
     params:
