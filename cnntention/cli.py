@@ -20,7 +20,7 @@ OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAUL
 def main(argv: list[str] | None = None) -> int:
     """Run one step; a UserError becomes one line on stderr and exit code 1."""
     args = parser().parse_args(argv)
-    gc.set_threshold(100_000)  # importing torch makes many objects and no garbage: 0.6 s of collecting saved a step
+    gc.set_threshold(100_000)  # importing torch makes many objects and hardly any garbage
     for name in OVERRULING:
         os.environ.pop(name, None)
     try:

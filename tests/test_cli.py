@@ -54,6 +54,13 @@ def test_a_step_works_by_itself(config, capsys, tmp_path, small):
     assert main(["train", *step, "--state", "state/a.pt"]) == 0
     assert "epoch 2/2" in capsys.readouterr().out
     assert main(["evaluate", *step]) == 0
+    assert main(["examine", *step]) == 0
+    metrics, attention = (tmp_path / run.folder / name for name in ("metrics.json", "attention.json"))
+    scored, looked = metrics.read_bytes(), attention.stat().st_mtime_ns
+    metrics.write_bytes(scored.replace(b'"key": "', b'"key": "0'))  # as of other weights or settings
+    assert main(["examine", *step]) == 0
+    assert metrics.read_bytes() == scored
+    assert attention.stat().st_mtime_ns == looked  # what is right is left alone
     weights = tmp_path / run.folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     assert main(["evaluate", *step]) == 1

@@ -13,8 +13,10 @@ def init_kaiming(module: nn.Module) -> None:
 
 
 def keep_layout(x: Tensor) -> Tensor:
-    """x, whose gradient will be channels_last if x is: the shortcut and the mean hand back another layout, which slows
-    everything before them by 4 to 12 % on a CPU. No value changes.
+    """x, whose gradient will be channels_last if x is. No value changes.
+
+    The shortcut and the mean hand back another layout, which slows what is before them: on an AVX2 CPU a step of a
+    ResNet-8 at 24 px and batch 32 by a tenth, with attention by 4 to 8 %; of a ResNet-20 at batch 128 not measurably.
     """
     if x.requires_grad and x.is_contiguous(memory_format=torch.channels_last):
         x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
