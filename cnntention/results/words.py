@@ -1,0 +1,74 @@
+"""What a result can be: states, verdicts and the reasons for them. `report.wording` says them in English."""
+
+from enum import StrEnum
+
+
+class Ended(StrEnum):
+    """How a training ended."""
+
+    ALL_EPOCHS = "all epochs"
+    EARLY_STOPPING = "early stopping"
+    DIVERGED = "diverged"
+
+
+class State(StrEnum):
+    """What an attention module does to its features."""
+
+    ALIVE = "alive"
+    OFF = "off"
+    """It changes the features by less than `alive.relative_change` of their norm."""
+    CONSTANT = "constant"
+    """Its gates do not depend on the image."""
+    UNIFORM = "uniform"
+    """Every head attends to all places alike."""
+    DIVERGED = "diverged"
+    """Its run diverged: nothing can be said of it."""
+
+
+class Verdict(StrEnum):
+    SUPPORTED = "supported"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    VOID = "void"
+    """A precondition does not hold."""
+    NOT_RUN = "not run"
+
+
+class Test(StrEnum):
+    """How two groups of runs were compared."""
+
+    __test__ = False  # not for pytest
+
+    WELCH = "Welch t"
+    ONE_SAMPLE = "one-sample t"
+    INTERACTION = "difference in differences, t"
+    BOSCHLOO = "Boschloo exact"
+    QUARTILES = "quartiles of times"
+    NONE = "none"
+
+
+class Reason(StrEnum):
+    """Why a test has its verdict."""
+
+    SIGNIFICANT = "significant"
+    OTHER_WAY = "significant, the other way"
+    EQUIVALENT = "equivalent"
+    NOT_SIGNIFICANT = "not significant"
+    OUTSIDE_MARGIN = "outside the margin"
+    WITHIN_LOSS = "loses less than the margin"
+    MARGIN_UNDECIDED = "margin undecided"
+    CHEAPER_AND_BETTER = "a rival is as cheap and more accurate"
+    BETTER_PERHAPS_CHEAPER = "a rival is more accurate and perhaps as cheap"
+    NO_RIVAL = "no rival is as cheap"
+    APART = "quartiles apart"
+    OVERLAP = "quartiles overlap"
+    NOT_MEASURED = "not measured"
+    NO_RUNS = "no runs"
+    NO_METRIC = "no such metric"
+    VALUES_MISSING = "values missing"
+    TOO_FEW_SEEDS = "too few seeds"
+    NO_SPREAD = "no spread over seeds"
+    NOT_ALIVE = "attention not alive"
+    OTHER_RECIPES = "different recipes"
+    TEST_SPLIT_USED = "test split used in training"
+    MAPS_NOT_SANE = "maps not sane"
