@@ -105,8 +105,7 @@ class RunRow(OfRun, table="runs"):
 
 
 class CellRow(Row, table="cells"):
-    """A row a cell (dataset, model, recipe) of an experiment: its runs in numbers. The first column of `cells` that
-    is not in `runs` is the experiment, since experiments share runs."""
+    """A row a cell (dataset, model, recipe) of an experiment: its runs in numbers. Experiments may share runs."""
 
     experiment: str
     """Name of the experiment."""
@@ -221,7 +220,7 @@ class ModuleState(Row):
     """L2 norm of the value weights."""
 
 
-class ModuleRow(OfRun, ModuleState, table="modules"):
+class ModuleRow(ModuleState, OfRun, table="modules"):
     """A row a run and attention module: is it alive, is it used, where does it look?"""
 
 
@@ -249,7 +248,7 @@ class MapScore(Row):
     """Chance that a pixel in the region outranks one outside."""
 
 
-class MapRow(OfRun, MapScore, table="maps"):
+class MapRow(MapScore, OfRun, table="maps"):
     """A row a run, stage, target, region and method of explanation."""
 
 
@@ -274,7 +273,7 @@ class RoadScore(Row):
     """The same for the least relevant."""
 
 
-class RoadRow(OfRun, RoadScore, table="road"):
+class RoadRow(RoadScore, OfRun, table="road"):
     """A row a run and method: are the maps faithful to the network?"""
 
 
@@ -291,7 +290,7 @@ class SanityScore(Row):
     """Images compared."""
 
 
-class SanityRow(OfRun, SanityScore, table="sanity"):
+class SanityRow(SanityScore, OfRun, table="sanity"):
     """A row a run, stage and level of randomization."""
 
 
@@ -312,7 +311,7 @@ class LookUp(Row):
     """Images scored."""
 
 
-class LookUpRow(OfRun, LookUp, table="lookup"):
+class LookUpRow(LookUp, OfRun, table="lookup"):
     """A row a run, module, head and direction."""
 
 
