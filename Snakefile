@@ -24,9 +24,5 @@ include: "workflow/rules/targets.smk"
 rule all:
     default_target: True
     input:
-        f"results/{STUDY.study.name}/report/index.html",
-        f"results/{STUDY.study.name}/report/card.json",
-
-
-onstart:
-    PLAN.move_stale()
+        f"{FOLDER}/report/index.html",
+        f"{FOLDER}/report/card.json",

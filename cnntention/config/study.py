@@ -176,10 +176,28 @@ class Study(Strict):
         """The models that the study runs on a dataset, in the run table's order."""
         return list(dict.fromkeys(run.model for run in self.runs() if run.dataset == dataset))
 
-    def profile_key(self, dataset: str) -> str:
-        models = [[name, self.model_identity(name)] for name in sorted(self.models_on(dataset))]
-        settings = self.profiling.model_dump(mode="json")
-        return digest([self.data_key(dataset), models, settings, versions.PROFILING])
+    def datasets_used(self) -> list[str]:
+        """The datasets of the study's runs, in the run table's order."""
+        return list(dict.fromkeys(run.dataset for run in self.runs()))
+
+    def part(self) -> "Study":
+        """The study without what its experiments do not use: what its report can tell."""
+        runs, experiments = self.runs(), set(self.study.experiments)
+        claims = {name: claim for name, claim in self.claims.items() if claim.experiment in experiments}
+        told = claims.values()
+        names = {
+            "datasets": {r.dataset for r in runs} | {n for c in told for n in (*c.datasets, c.control)},
+            "models": {r.model for r in runs} | {n for c in told for n in (*c.model, *c.against, c.control_model)},
+            "recipes": {r.recipe for r in runs} | {n for c in told for n in (c.recipe, *c.against_recipe)},
+            "experiments": experiments,
+        }
+        kept = {s: {n: e for n, e in getattr(self, s).items() if n in used} for s, used in names.items()}
+        published = [
+            entry.model_copy(update={"dataset": datasets})
+            for entry in self.published
+            if (datasets := tuple(d for d in entry.dataset if d in kept["datasets"])) and entry.model in kept["models"]
+        ]
+        return self.model_copy(update=kept | {"claims": claims, "published": tuple(published)})
 
 
 @dataclass(frozen=True, slots=True)

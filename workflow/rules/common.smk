@@ -1,7 +1,8 @@
-"""The study as the other rules see it: the run table, and what each job still needs.
+"""The study as the other rules see it: the run table, and what each job waits for.
 
-Every input is `ancient`: a file is made again when it is missing, or when its content says that something else made
-it (then `needs` adds the marker, which is newer than all results), never because of a timestamp.
+A file's path holds a key of all that determines it, so a file that exists is right: a job runs if one of its files is
+missing, never because of a timestamp. Hence every input is `ancient`, and profiles/default lets Snakemake ignore its
+own marks of unfinished files: ours are written whole or not at all.
 """
 
 import sys
@@ -10,6 +11,7 @@ from cnntention import plan
 from cnntention.config import parse_study
 from cnntention.data.archives import raw_path
 from cnntention.errors import UserError
+from cnntention.results import paths
 
 try:
     STUDY = plan.frozen() if workflow.remote_exec else parse_study(config)
@@ -17,13 +19,14 @@ try:
         from cnntention.models.registry import check
 
         check(STUDY)
+    CONFIG = plan.freeze(STUDY)  # not a parameter of a rule: the part that it uses is in its key
+    FOLDER = paths.study_folder(STUDY)
+    if not (workflow.dryrun or workflow.remote_exec):
+        paths.point(FOLDER)
 except UserError as error:
     sys.exit(str(error))
 
-CONFIG = plan.freeze(STUDY)
-PLAN = plan.Plan(STUDY)
 RUNS = STUDY.runs()
-DATASETS = list(dict.fromkeys(run.dataset for run in RUNS))
 
 
 wildcard_constraints:
@@ -31,73 +34,64 @@ wildcard_constraints:
     model="[a-z0-9][a-z0-9_-]*",
     recipe="[a-z0-9][a-z0-9_-]*",
     key="[0-9a-f]{10}",
+    examination="[0-9a-f]{10}",
     seed="[0-9]+",
     study="[a-z0-9][a-z0-9_-]*",
 
 
-def needs(wanted, outputs, stale=False):
-    """Input files of a job that would leave `outputs`; `stale`: those are there, but something else made them."""
-    if stale:
-        return [*wanted, plan.marker()]
+def needs(wanted, outputs):
+    """Input files of a job that leaves `outputs`."""
     forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
     return ancient(wanted if forced else plan.still_needed(wanted, outputs))
 
 
+def splits(dataset, *names):
+    """The prepared splits of a dataset, and its card."""
+    folder = paths.data_folder(STUDY, dataset)
+    return [f"{folder}/card.json", *(f"{folder}/{name}.safetensors" for name in names)]
+
+
 def run_of(wildcards):
-    """The folder of a run."""
-    return "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}".format(**wildcards)
+    """A run of the study."""
+    return STUDY.run(wildcards.dataset, wildcards.model, wildcards.recipe, int(wildcards.seed))
 
 
 def get_archives(wildcards):
     """Source files of a dataset; none if it is generated."""
     archives = STUDY.datasets[wildcards.dataset].source.archives.values()
-    prepared = f"data/{wildcards.dataset}/{wildcards.key}/card.json"
-    return needs([raw_path(wildcards.dataset, archive) for archive in archives], [prepared])
-
-
-def splits(dataset, *names):
-    """The prepared splits of a dataset, and its card."""
-    folder = plan.data_folder(STUDY, dataset)
-    return [f"{folder}/card.json", *(f"{folder}/{name}.safetensors" for name in names)]
+    made = [f"data/{wildcards.dataset}/{wildcards.key}/{name}" for name in paths.SPLIT_FILES]
+    return needs([raw_path(wildcards.dataset, archive) for archive in archives], made)
 
 
 def get_training_data(wildcards):
     """What a run is trained on: not the test split, unless the recipe monitors it as the original study did."""
-    done = [f"{run_of(wildcards)}/{name}" for name in plan.RUN_FILES]
-    return needs(splits(wildcards.dataset, "train", STUDY.recipes[wildcards.recipe].monitor), done)
+    wanted = splits(wildcards.dataset, "train", STUDY.recipes[wildcards.recipe].monitor)
+    return needs(wanted, paths.files_of_run(run_of(wildcards)))
 
 
 def get_run_and_test(wildcards):
     """A finished run and the test split."""
-    folder = run_of(wildcards)
-    wanted = [f"{folder}/{name}" for name in ("run.json", "model.safetensors")]
-    wanted += splits(wildcards.dataset, "test")
-    stale = any(PLAN.stale(folder, step) for step in plan.EXAMINATION)
-    return needs(wanted, [f"{folder}/{name}" for name in plan.EXAMINED], stale)
+    run = run_of(wildcards)
+    wanted = [*paths.files_of_run(run), *splits(wildcards.dataset, "test")]
+    return needs(wanted, paths.files_of_examination(STUDY, run))
 
 
 def get_profile_inputs(wildcards):
     """The dataset's card, for the images' size."""
-    made = "results/profiles/{dataset}/{key}.json".format(**wildcards)
-    return needs(splits(wildcards.dataset), [made])
+    return needs(splits(wildcards.dataset), [paths.profile_path(STUDY, wildcards.dataset)])
 
 
 def get_all_results(wildcards):
-    """Everything that the study's tables and figures are made of."""
-    folder = f"results/{wildcards.study}/tables"
-    return needs(plan.summary_inputs(STUDY), [f"{folder}/card.json"], PLAN.stale(folder, "tables"))
+    """All that the study's tables are made of."""
+    return needs(paths.study_inputs(STUDY), [f"{FOLDER}/tables/card.json"])
 
 
 def get_tables(wildcards):
     """The study's tables: claims are tested on nothing else."""
-    folder = f"results/{wildcards.study}/claims"
-    made = [f"{folder}/{name}" for name in ("claims.json", "comparisons.csv")]
-    return needs([f"results/{wildcards.study}/tables/card.json"], made, PLAN.stale(folder, "claims"))
+    return needs([f"{FOLDER}/tables/card.json"], [f"{FOLDER}/verdicts/card.json"])
 
 
-def get_tables_and_claims(wildcards):
-    """The study's tables and its claims' verdicts: the report is made of nothing else."""
-    folder = f"results/{wildcards.study}/report"
-    made = [f"{folder}/{name}" for name in ("card.json", "index.html")]
-    wanted = [f"results/{wildcards.study}/{name}" for name in ("tables/card.json", "claims/claims.json")]
-    return needs(wanted, made, PLAN.stale(folder, "report"))
+def get_tables_and_verdicts(wildcards):
+    """The study's tables and verdicts: the report is made of nothing else."""
+    made = [f"{FOLDER}/report/{name}" for name in ("card.json", "report.md", "index.html")]
+    return needs([f"{FOLDER}/{part}/card.json" for part in ("tables", "verdicts")], made)

@@ -16,13 +16,11 @@ rule fetch:
     localrule: True
     conda:
         "../../environment.yml"
-    params:
-        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention fetch \
-            --config {params.config:q} \
+            --config {CONFIG:q} \
             --dataset {wildcards.dataset:q} \
             --out {output:q}
         """
@@ -43,13 +41,11 @@ rule prepare:
         "logs/prepare/{dataset}/{key}.tsv"
     conda:
         "../../environment.yml"
-    params:
-        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention prepare \
-            --config {params.config:q} \
+            --config {CONFIG:q} \
             --dataset {wildcards.dataset:q} \
             --out data/{wildcards.dataset}/{wildcards.key}
         """

@@ -1,40 +1,40 @@
 """Evaluate: score a run on the test split, examine its attention, explain it; measure what models cost.
 
-`examine` needs a finished run and the test split, which no training sees. It leaves metrics.json with
-predictions.safetensors, attention.json, and explanations.json with explanations.safetensors. `profile` needs the
-dataset's card alone; it leaves results/profiles/.
+`examine` needs a finished run and the test split, which no training sees. It leaves examination-<key>/ in the run's
+folder: metrics.json with predictions.safetensors, attention.json, and explanations.json with explanations.safetensors.
+`profile` needs the dataset's card alone; it leaves results/profiles/.
 """
 
 
 rule examine:
     """How accurate is a run on the test split, is its attention alive, and where does it look?
 
-    One process for all three, since each would load the same network and images. It makes what is missing and leaves
-    what is there, hence `update`.
+    One process for all three, since each would load the same network and images.
     """
     input:
         get_run_and_test,
     output:
-        [update(f"results/runs/{{dataset}}/{{model}}/{{recipe}}-{{key}}/seed{{seed}}/{name}") for name in plan.EXAMINED],
+        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/examination-{examination}/metrics.json",
+        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/examination-{examination}/predictions.safetensors",
+        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/examination-{examination}/attention.json",
+        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/examination-{examination}/explanations.json",
+        "results/runs/{dataset}/{model}/{recipe}-{key}/seed{seed}/examination-{examination}/explanations.safetensors",
     log:
-        "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}.log",
+        "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}-{examination}.log",
     benchmark:
-        "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}.tsv"
+        "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}-{examination}.tsv"
     priority: 1  # before further trainings, so that `cnntention status` has results to show
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=1,
-    params:
-        config=CONFIG,
-        run=run_of,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention examine \
-            --config {params.config:q} \
-            --run {params.run:q} \
+            --config {CONFIG:q} \
+            --run results/runs/{wildcards.dataset}/{wildcards.model}/{wildcards.recipe}-{wildcards.key}/seed{wildcards.seed} \
             --threads {threads:q}
         """
 
@@ -55,13 +55,11 @@ rule profile:
     threads: STUDY.profiling.threads
     resources:
         gpu=1,
-    params:
-        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention profile \
-            --config {params.config:q} \
+            --config {CONFIG:q} \
             --dataset {wildcards.dataset:q} \
             --out {output:q}
         """

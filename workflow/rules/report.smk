@@ -1,7 +1,7 @@
 """Report: gather all runs of the study into tables, test the claims on them, and make a page of both.
 
-Needs every run's results, the datasets' cards and the profiles. Leaves results/<study>/tables/, results/<study>/claims/
-with claims.json, and results/<study>/report/ with index.html, which opens from disk, report.md for a forge, and the figures.
+Needs every run's results, the datasets' cards and the profiles. Leaves results/<study>/<key>/{tables,verdicts,report}/,
+and links to these three in results/<study>/. report/ has index.html, which opens from disk, report.md and the figures.
 """
 
 from cnntention.report.figures import figure_files
@@ -12,23 +12,20 @@ rule summarise:
     input:
         get_all_results,
     output:
-        "results/{study}/tables/card.json",
-        "results/{study}/tables/runs.csv",
+        "results/{study}/{key}/tables/card.json",
     log:
-        "logs/summarise/{study}.log",
+        "logs/summarise/{study}-{key}.log",
     benchmark:
-        "logs/summarise/{study}.tsv"
+        "logs/summarise/{study}-{key}.tsv"
     localrule: True
     conda:
         "../../environment.yml"
-    params:
-        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention summarise \
-            --config {params.config:q} \
-            --out results/{wildcards.study}/tables
+            --config {CONFIG:q} \
+            --out results/{wildcards.study}/{wildcards.key}/tables
         """
 
 
@@ -37,53 +34,52 @@ rule judge:
     input:
         get_tables,
     output:
+        "results/{study}/{key}/verdicts/card.json",
         report(
-            "results/{study}/claims/claims.json",
+            "results/{study}/{key}/verdicts/claims.csv",
             category="Which claims hold?",
             labels={"file": "Verdicts"},
             caption="../report/claims.rst",
         ),
         report(
-            "results/{study}/claims/comparisons.csv",
+            "results/{study}/{key}/verdicts/tests.csv",
             category="Which claims hold?",
-            labels={"file": "Comparisons"},
+            labels={"file": "Tests"},
             caption="../report/claims.rst",
         ),
     log:
-        "logs/judge/{study}.log",
+        "logs/judge/{study}-{key}.log",
     benchmark:
-        "logs/judge/{study}.tsv"
+        "logs/judge/{study}-{key}.tsv"
     localrule: True
     conda:
         "../../environment.yml"
-    params:
-        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention judge \
-            --config {params.config:q} \
-            --tables results/{wildcards.study}/tables \
-            --out results/{wildcards.study}/claims
+            --config {CONFIG:q} \
+            --tables results/{wildcards.study}/{wildcards.key}/tables \
+            --out results/{wildcards.study}/{wildcards.key}/verdicts
         """
 
 
 rule report:
     """The page that a researcher reads."""
     input:
-        get_tables_and_claims,
+        get_tables_and_verdicts,
     output:
-        "results/{study}/report/card.json",
-        "results/{study}/report/report.md",
+        "results/{study}/{key}/report/card.json",
+        "results/{study}/{key}/report/report.md",
         page=report(
-            "results/{study}/report/index.html",
+            "results/{study}/{key}/report/index.html",
             category="The whole report",
             labels={"page": "Report"},
             caption="../report/page.rst",
         ),
         figures=[
             report(
-                f"results/{{study}}/report/{figure.path}",
+                f"results/{{study}}/{{key}}/report/{figure.path}",
                 category=figure.question,
                 subcategory=figure.dataset,
                 labels={"figure": figure.title, "recipe": figure.recipe or "all"},
@@ -92,40 +88,36 @@ rule report:
             for figure in figure_files(STUDY)
         ],
     log:
-        "logs/report/{study}.log",
+        "logs/report/{study}-{key}.log",
     benchmark:
-        "logs/report/{study}.tsv"
+        "logs/report/{study}-{key}.tsv"
     localrule: True
     conda:
         "../../environment.yml"
-    params:
-        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention report \
-            --config {params.config:q} \
-            --tables results/{wildcards.study}/tables \
-            --claims results/{wildcards.study}/claims \
-            --out results/{wildcards.study}/report
+            --config {CONFIG:q} \
+            --tables results/{wildcards.study}/{wildcards.key}/tables \
+            --verdicts results/{wildcards.study}/{wildcards.key}/verdicts \
+            --out results/{wildcards.study}/{wildcards.key}/report
         """
 
 
 rule publish:
     """Put the study's small results under version control, and the README's table in step with them."""
     input:
-        f"results/{STUDY.study.name}/report/card.json",
+        f"{FOLDER}/report/card.json",
     log:
         f"logs/publish/{STUDY.study.name}.log",
     localrule: True
     conda:
         "../../environment.yml"
-    params:
-        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention publish \
-            --config {params.config:q} \
+            --config {CONFIG:q} \
             --readme README.md
         """

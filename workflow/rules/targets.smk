@@ -4,37 +4,25 @@
 rule prepare_all:
     """All datasets of the study."""
     input:
-        [path for name in DATASETS for path in splits(name)],
+        [path for name in STUDY.datasets_used() for path in splits(name, "train", "val", "test")],
 
 
 rule train_all:
     """All runs of the study, trained."""
     input:
-        [f"{run.folder}/{name}" for run in RUNS for name in plan.RUN_FILES],
+        [path for run in RUNS for path in paths.files_of_run(run)],
 
 
 rule evaluate_all:
-    """All runs of the study, trained and scored."""
+    """All runs of the study, trained, scored, diagnosed and explained."""
     input:
-        [f"{run.folder}/{name}" for run in RUNS for name in plan.EXAMINATION["evaluation"]],
-
-
-rule diagnose_all:
-    """All runs of the study, trained and their attention examined."""
-    input:
-        [f"{run.folder}/{name}" for run in RUNS for name in plan.EXAMINATION["diagnosis"]],
-
-
-rule explain_all:
-    """All runs of the study, trained and explained."""
-    input:
-        [f"{run.folder}/{name}" for run in RUNS for name in plan.EXAMINATION["explanation"]],
+        [path for run in RUNS for path in paths.files_of_examination(STUDY, run)],
 
 
 rule profile_all:
     """The cost of all models of the study."""
     input:
-        plan.profiles(STUDY).values(),
+        [paths.profile_path(STUDY, name) for name in STUDY.datasets_used()],
 
 
 for experiment in STUDY.experiments:
@@ -43,4 +31,4 @@ for experiment in STUDY.experiments:
         name:
             f"experiment_{experiment}"
         input:
-            [f"{run.folder}/{name}" for run in STUDY.runs_of(experiment) for name in plan.EXAMINED],
+            [path for run in STUDY.runs_of(experiment) for path in paths.files_of_examination(STUDY, run)],

@@ -23,15 +23,12 @@ rule train:
     threads: 1
     resources:
         gpu=1,
-    params:
-        config=CONFIG,
-        run=run_of,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention train \
-            --config {params.config:q} \
-            --run {params.run:q} \
+            --config {CONFIG:q} \
+            --run results/runs/{wildcards.dataset}/{wildcards.model}/{wildcards.recipe}-{wildcards.key}/seed{wildcards.seed} \
             --state state/{wildcards.dataset}/{wildcards.model}/{wildcards.recipe}-{wildcards.key}/seed{wildcards.seed}.pt \
             --threads {threads:q}
         """

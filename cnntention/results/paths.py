@@ -1,0 +1,114 @@
+"""Where each result lies. A path names one content: it holds a key, a hash of all that determines what is there.
+
+So a file that exists is right, and one that another configuration made lies elsewhere. Knows no torch.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from cnntention import versions
+from cnntention.config import Run, Study, digest
+from cnntention.errors import UserError
+
+RUN_FILES = ("run.json", "model.safetensors", "history.csv")
+EXAMINATION_FILES = (
+    "metrics.json",
+    "predictions.safetensors",
+    "attention.json",
+    "explanations.json",
+    "explanations.safetensors",
+)
+"""What `examine` leaves. Each file is written whole, and last the JSON that describes what lies beside it."""
+SPLIT_FILES = ("card.json", "train.safetensors", "val.safetensors", "test.safetensors")
+STUDY_PARTS = ("tables", "verdicts", "report")
+"""Folders of a study's results; card.json is written last in each."""
+
+
+def data_folder(study: Study, dataset: str) -> str:
+    return f"data/{dataset}/{study.data_key(dataset)}"
+
+
+def examination_key(study: Study, dataset: str) -> str:
+    """Of how a run is scored, diagnosed and explained. What is scored, its weights, the run's own key determines."""
+    settings = study.model_dump(mode="json", include={"evaluation", "diagnostics"})
+    settings["explanation"] = study.explanation.model_dump(mode="json", exclude={"showcase", "foreground"})
+    of_dataset = [list(study.explanation.showcase.get(dataset, ())), study.explanation.foreground.get(dataset)]
+    return digest([settings, of_dataset, versions.EVALUATION, versions.DIAGNOSIS, versions.EXPLANATION])
+
+
+def examination_folder(study: Study, run: Run) -> str:
+    return f"{run.folder}/examination-{examination_key(study, run.dataset)}"
+
+
+def profile_path(study: Study, dataset: str) -> str:
+    """The profile of all models that the study runs on a dataset."""
+    models = [[name, study.model_identity(name)] for name in sorted(study.models_on(dataset))]
+    settings = study.profiling.model_dump(mode="json")
+    key = digest([study.data_key(dataset), models, settings, versions.PROFILING])
+    return f"results/profiles/{dataset}/{key}.json"
+
+
+def files_of_run(run: Run) -> list[str]:
+    return [f"{run.folder}/{name}" for name in RUN_FILES]
+
+
+def files_of_examination(study: Study, run: Run) -> list[str]:
+    folder = examination_folder(study, run)
+    return [f"{folder}/{name}" for name in EXAMINATION_FILES]
+
+
+def study_inputs(study: Study) -> list[str]:
+    """All that the study's tables are made of."""
+    keys = {dataset: examination_key(study, dataset) for dataset in study.datasets_used()}
+    found = []
+    for run in study.runs():
+        found += files_of_run(run)
+        found += [f"{run.folder}/examination-{keys[run.dataset]}/{name}" for name in EXAMINATION_FILES]
+    for dataset in keys:
+        found += [f"{data_folder(study, dataset)}/card.json", profile_path(study, dataset)]
+    return found
+
+
+def study_key(study: Study) -> str:
+    """Of the study's tables, verdicts and report: of what they tell of the configuration, and of all paths below."""
+    steps = [versions.SUMMARY, versions.JUDGEMENT, versions.REPORT]
+    return digest([study.part().model_dump(mode="json"), study_inputs(study), steps])
+
+
+def study_folder(study: Study) -> str:
+    return f"results/{study.study.name}/{study_key(study)}"
+
+
+def point(folder: str | Path) -> None:
+    """Let `results/<study>/{tables,verdicts,report}` be links to those of `results/<study>/<key>`, once all are there."""
+    folder = Path(folder)
+    if not all((folder / part / "card.json").exists() for part in STUDY_PARTS):
+        return
+    for part in STUDY_PARTS:
+        link, target = folder.parent / part, f"{folder.name}/{part}"
+        if link.is_symlink() and os.readlink(link) == target:
+            continue
+        temporary = link.with_name(f".tmp-{secrets.token_hex(4)}")
+        temporary.symlink_to(target, target_is_directory=True)
+        try:
+            os.replace(temporary, link)
+        except OSError:
+            temporary.unlink()
+            raise UserError(f"{link}: is a folder of an earlier version where a link belongs; move it away.") from None
+
+
+def find_run(study: Study, folder: str) -> Run:
+    """The run whose folder this is; raises UserError if the configuration means another one by that name."""
+    try:
+        dataset, model, recipe_key, seed = Path(folder).parts[-4:]
+        recipe, key = recipe_key.rsplit("-", 1)
+        run = study.run(dataset, model, recipe, int(seed.removeprefix("seed")))
+    except (ValueError, KeyError):
+        raise UserError(
+            f"{folder}: is not a run of this study; give results/runs/DATASET/MODEL/RECIPE-KEY/seedK with names from "
+            "the configuration."
+        ) from None
+    if run.key != key:
+        raise UserError(f"{folder}: with this configuration the run's folder is {run.folder}.")
+    return run
