@@ -197,7 +197,13 @@ class Study(Strict):
             for entry in self.published
             if (datasets := tuple(d for d in entry.dataset if d in kept["datasets"])) and entry.model in kept["models"]
         ]
-        return self.model_copy(update=kept | {"claims": claims, "published": tuple(published)})
+        per_dataset = {
+            key: {name: value for name, value in getattr(self.explanation, key).items() if name in kept["datasets"]}
+            for key in ("showcase", "foreground")
+        }
+        others = {"claims": claims, "published": tuple(published)}
+        others["explanation"] = self.explanation.model_copy(update=per_dataset)
+        return self.model_copy(update=kept | others)
 
 
 @dataclass(frozen=True, slots=True)
