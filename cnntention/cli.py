@@ -62,8 +62,9 @@ def parser() -> argparse.ArgumentParser:
     step("profile", profile, "dataset", "out", "device")
     step("summarise", summarise, "out")
     step("judge", judge, "tables", "out")
-    step("report", report, "tables", "claims", "out")
+    step("report", report, "tables", "verdicts", "out")
     step("publish", publish, "readme")
+    step("clean", clean, "delete")
     step("status", status, "watch", "estimate")
     step("schema", schema, "out")
     return top
@@ -74,7 +75,8 @@ OPTIONS: dict[str, dict] = {
     "run": {"required": True, "help": "results/runs/DATASET/MODEL/RECIPE-KEY/seedK"},
     "out": {"required": True, "help": "the file or folder to write"},
     "tables": {"required": True, "help": "the folder that `summarise` wrote"},
-    "claims": {"required": True, "help": "the folder that `judge` wrote"},
+    "verdicts": {"required": True, "help": "the folder that `judge` wrote"},
+    "delete": {"action": "store_true", "help": "remove them"},
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
     "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
@@ -107,7 +109,7 @@ def the_dataset(study: Study, name: str):
 
 def a_run(args: argparse.Namespace):
     """The study, the run that --run names, threads and device."""
-    from cnntention.plan import find_run
+    from cnntention.results.paths import find_run
 
     study = configured(args)
     return study, find_run(study, args.run), args.threads, args.device
@@ -153,7 +155,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def examine(args: argparse.Namespace) -> None:
-    """Evaluate, diagnose and explain a finished run: what is missing of the three."""
+    """Evaluate, diagnose and explain a finished run."""
     from cnntention.examination import examine_run
 
     examine_run(*a_run(args))
@@ -182,34 +184,42 @@ def explain(args: argparse.Namespace) -> None:
 
 def profile(args: argparse.Namespace) -> None:
     """Measure, in turn, what all models cost that the study runs on a dataset."""
-    from cnntention import device, files, plan, profiling, provenance
+    from cnntention import device, profiling, provenance
     from cnntention.data.datasets import read_card
     from cnntention.models.registry import has_deterministic_form
+    from cnntention.results import paths
+    from cnntention.results.profiles import Profile
 
     study = configured(args)
     the_dataset(study, args.dataset)
-    card = read_card(plan.data_folder(study, args.dataset))
+    card = read_card(paths.data_folder(study, args.dataset))
     shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
     models = {name: study.models[name] for name in sorted(study.models_on(args.dataset))}
     where = device.choose(args.device, whole=True)
     deterministic = all(has_deterministic_form(model) for model in models.values())
     device.prepare_torch(study.profiling.threads, where, deterministic=deterministic)
-    result = profiling.profile(models, shape, card["classes"], study.profiling, where, study.plugins)
-    facts = provenance.describe(where, study.profiling.threads)
-    head = {"dataset": args.dataset, "image": list(shape), "settings": study.profiling.model_dump(mode="json")}
-    files.write_json(args.out, head | result | {"made": provenance.now(), "provenance": facts})
+    profiles, source = profiling.profile(models, shape, card["classes"], study.profiling, where, study.plugins)
+    Profile(
+        dataset=args.dataset,
+        image=shape,
+        settings=study.profiling.model_dump(mode="json"),
+        energy=source,
+        models=profiles,
+        made=provenance.now(),
+        provenance=provenance.describe(where, study.profiling.threads),
+    ).write(args.out)
 
 
 def summarise(args: argparse.Namespace) -> None:
     """Gather all runs of a study into tables."""
-    from cnntention.report.tables import write_tables
+    from cnntention.results.gather import write_tables
 
     write_tables(load(args.config), Path(args.out))
 
 
 def judge(args: argparse.Namespace) -> None:
     """Test the study's claims on its tables."""
-    from cnntention.evaluation.judge import judge_study
+    from cnntention.judging.judge import judge_study
 
     judge_study(load(args.config), Path(args.tables), Path(args.out))
 
@@ -217,15 +227,25 @@ def judge(args: argparse.Namespace) -> None:
 def report(args: argparse.Namespace) -> None:
     """Make the study's report page from its tables and verdicts."""
     from cnntention.report.page import write_report
+    from cnntention.results import paths
 
-    write_report(load(args.config), Path(args.tables), Path(args.claims), Path(args.out))
+    write_report(Path(args.tables), Path(args.verdicts), Path(args.out))
+    paths.point(paths.study_folder(load(args.config)))
 
 
 def publish(args: argparse.Namespace) -> None:
     """Copy a study's report and tables to results/published/ and refresh the README's results."""
     from cnntention.report.publish import publish as publish_study
+    from cnntention.results import paths
 
-    publish_study(load(args.config).study.name, Path("results"), Path(args.readme))
+    publish_study(Path(paths.study_folder(load(args.config))), Path("results/published"), Path(args.readme))
+
+
+def clean(args: argparse.Namespace) -> None:
+    """List what lies in results/ and data/ and no study refers to; with --delete, remove it."""
+    from cnntention.results.clean import clean_results
+
+    clean_results([load(["config.yaml", *more]) for more in args.study], args.delete)
 
 
 def status(args: argparse.Namespace) -> None:

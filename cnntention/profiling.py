@@ -26,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnntention import energy
 from cnntention.config import Model, Profiling
 from cnntention.models.registry import build, load_plugins, parameter_counts
+from cnntention.results.profiles import ModelProfile
 from cnntention.training.recipe import uncompiled
 
 Shape = tuple[int, int, int]
@@ -103,11 +104,6 @@ class Call:
         self.joules += meter.joules(before, meter.read()) or 0.0
         self.times_ms.append(1e3 * float(np.median(np.diff(ticks))))
 
-    def summary(self) -> dict:
-        """Median and interquartile range over the rounds, ms, and the rounds themselves."""
-        low, median, high = np.percentile(self.times_ms, (25, 50, 75)).tolist()
-        return {"median_ms": median, "iqr_ms": high - low, "rounds_ms": self.times_ms}
-
 
 def batch_of(count: int, shape: Shape, classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Noise as images, (count, C, H, W), and as labels."""
@@ -137,7 +133,7 @@ def measure_times(
         return {name: Call(run(net), images.device) for name, net in nets.items()}
 
     found = {
-        "latency_batch1": calls(lambda net: lambda: net(one)),
+        "latency": calls(lambda net: lambda: net(one)),
         "inference": calls(lambda net: lambda: net(images)),
         "training_step": calls(lambda net: training_step(net, images, labels)),
     }
@@ -194,17 +190,17 @@ def fresh() -> BaseContext:
     return context
 
 
-def measure_memory(config: Model, shape: Shape, classes: int, settings: Profiling, device, plugins) -> dict:
-    """What a first training step needs beside weights and images, at its peak, bytes."""
+def measure_memory(config: Model, shape: Shape, classes: int, settings: Profiling, device, plugins) -> tuple[int, str]:
+    """What a first training step needs beside weights and images, at its peak, bytes; and where that was read."""
     if device.type == "cuda":
         step = first_step(config, shape, classes, settings.batch_size, device)
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         step()
-        return {"bytes": torch.cuda.max_memory_allocated(device) - before, "source": "CUDA allocator"}
+        return torch.cuda.max_memory_allocated(device) - before, "CUDA allocator"
     with ProcessPoolExecutor(1, fresh()) as process:
         grown = process.submit(growth, config, shape, classes, settings, plugins).result()
-    return {"bytes": grown, "source": "resident set of a process of its own, on the CPU"}
+    return grown, "resident set of a process of its own, on the CPU"
 
 
 # --- all of it --------------------------------------------------------------------------------------------------
@@ -217,29 +213,30 @@ def profile(
     settings: Profiling,
     device: torch.device,
     plugins: Sequence[str] = (),
-) -> dict:
+) -> tuple[dict[str, ModelProfile], str]:
     """The costs of models on (C, H, W) images, fp32, with the settings' threads and batch size.
 
-    {"energy": {"source", "reason"}, "models": {name: …}}: times in ms, throughput in images per second, memory in
-    bytes, energy in joules; MACs and attention bytes are per image. Energy is the mean over all calls and rounds.
+    And where energy was read, or why it was not. Energy is the mean over all calls and rounds.
     """
     gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None
     meter = energy.meter(gpu)
     memory = {n: measure_memory(m, shape, classes, settings, device, plugins) for n, m in models.items()}
     nets = {n: build(m, shape[0], classes).to(device, memory_format=torch.channels_last) for n, m in models.items()}
     calls = measure_times(nets, *batch_of(settings.batch_size, shape, classes, device), settings, meter)
-    found = {}
-    for name, net in nets.items():
-        times = {measurement: in_turn[name].summary() for measurement, in_turn in calls.items()}
-        for measurement in ("inference", "training_step"):
-            times[measurement]["images_per_s"] = 1e3 * settings.batch_size / times[measurement]["median_ms"]
-        found[name] = {"parameters": parameter_counts(net)} | times | {"training_memory": memory[name]}
-        found[name]["joules"] = {
-            "inference_image": each(calls["inference"][name], settings.batch_size, meter),
-            "training_step": each(calls["training_step"][name], 1, meter),
-        }
-        found[name] |= {"macs": count_macs(net, shape), "attention_matrix_bytes": attention_bytes(net, shape)}
-    return {"energy": {"source": meter.source, "reason": meter.reason}, "models": found}
+    profiles = {
+        name: ModelProfile(
+            parameters=parameter_counts(net),
+            **{f"{measurement}_ms": in_turn[name].times_ms for measurement, in_turn in calls.items()},
+            training_memory_bytes=memory[name][0],
+            memory_source=memory[name][1],
+            inference_joules=each(calls["inference"][name], settings.batch_size, meter),
+            training_step_joules=each(calls["training_step"][name], 1, meter),
+            macs=count_macs(net, shape),
+            attention_matrix_bytes=attention_bytes(net, shape),
+        )
+        for name, net in nets.items()
+    }
+    return profiles, meter.source or meter.reason
 
 
 def each(call: Call, parts: int, meter: energy.Meter) -> float | None:

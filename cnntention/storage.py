@@ -8,13 +8,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from cnntention import device, files, plan
+from cnntention import device, files
 from cnntention.config import Run, Study
 from cnntention.data.augment import Batches, load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
 from cnntention.models.registry import build, has_deterministic_form
 from cnntention.models.resnet import ResNet
+from cnntention.results import paths
+from cnntention.results.records import RunRecord
 
 
 def write_weights(path: Path, model: nn.Module) -> str:
@@ -28,8 +30,9 @@ def write_weights(path: Path, model: nn.Module) -> str:
 class Opened:
     """A finished run, ready to be looked at."""
 
-    record: dict
-    """Its run.json."""
+    record: RunRecord
+    out: Path
+    """Where what is found of it belongs: examination-<key>/ in its folder."""
     card: dict
     """Its dataset's card."""
     batches: Batches
@@ -44,12 +47,12 @@ def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
     config = study.models[run.model]
     where = device.choose(device_name)
     device.prepare_torch(threads, where, deterministic=has_deterministic_form(config))
-    data = plan.data_folder(study, run.dataset)
-    record, card = files.read_json(Path(run.folder) / "run.json"), read_card(data)
+    data, out = paths.data_folder(study, run.dataset), Path(paths.examination_folder(study, run))
+    record, card = RunRecord.read(Path(run.folder) / "run.json"), read_card(data)
     batches = load_batches(data, study.datasets[run.dataset], "test", where)
     model = build(config, card["image"]["channels"], card["classes"], run.seed)
-    read_weights(Path(run.folder) / "model.safetensors", record["weights_sha256"], model)
-    return Opened(record, card, batches, model.to(where, memory_format=torch.channels_last).eval(), where)
+    read_weights(Path(run.folder) / "model.safetensors", record.weights_sha256, model)
+    return Opened(record, out, card, batches, model.to(where, memory_format=torch.channels_last).eval(), where)
 
 
 def read_weights(path: Path, expected: str, model: nn.Module) -> None:

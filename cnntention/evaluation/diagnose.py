@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cnntention import files, plan
 from cnntention.config import Diagnostics, Run, Study
 from cnntention.data.augment import Batches
 from cnntention.evaluation.ablation import INTACT, WITHOUT_ALL, Recorded, ablate, compare, record
-from cnntention.evaluation.diagnostics import Batch, Measured, describe, measure, state
+from cnntention.evaluation.diagnostics import Batch, Measured, describe, measure
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_modules, attention_state
+from cnntention.results.records import Diagnosis
+from cnntention.results.tables import ModuleState
 from cnntention.seeding import generator
 from cnntention.storage import Opened
 
@@ -23,12 +22,11 @@ RECORDED = 2**28  # bytes: what of the first pass over the images is kept for th
 
 
 def diagnose_run(study: Study, run: Run, opened: Opened) -> None:
-    """Write attention.json into the run's folder; fp32, whatever the recipe's precision."""
+    """Write attention.json; fp32, whatever the recipe's precision."""
     settings = study.diagnostics
     batches = sample(opened.batches, settings)
     result = diagnose(opened.model, batches, settings, lambda what: shown(batches, f"{run.name}: {what}"))
-    key = plan.diagnosis_key(study, run, opened.record["weights_sha256"])
-    files.write_json(Path(run.folder) / "attention.json", {"key": key} | result)
+    Diagnosis(weights_sha256=opened.record.weights_sha256, **result).write(opened.out / "attention.json")
 
 
 def sample(batches: Batches, settings: Diagnostics) -> list[Batch]:
@@ -54,28 +52,20 @@ def diagnose(
     settings: Diagnostics,
     passes: Callable[[str], Iterable[Batch]] | None = None,
 ) -> dict:
-    """What attention.json says, but its key; `passes(what)` gives the batches again for each pass over them.
-
-    Accuracies and drops are shares of the sample. attention_alive: whether any module is; None if there is none.
-    """
+    """The fields of `records.Diagnosis` but the hash; `passes(what)` gives the batches again for each pass over them."""
     passes = passes or (lambda what: batches)
     kept = Kept(net)
-    found = measure(net, passes("measured"), settings.map_images, kept.run) if any(attention_modules(net)) else {}
-    hits = ablate(net, passes("ablated"), found, kept.batches)
+    measured = measure(net, passes("measured"), settings.map_images, kept.run) if any(attention_modules(net)) else {}
+    hits = ablate(net, passes("ablated"), measured, kept.batches)
     images = len(hits[INTACT])
-    modules = {name: describe_module(net, name, measured, hits, settings) for name, measured in found.items()}
-    alive = sum(module["state"] == "alive" for module in modules.values())
-    result = {
+    return {
         "images": images,
         "map_images": min(settings.map_images, images),
         "thresholds": settings.alive.model_dump(mode="json"),
         "accuracy": hits[INTACT].double().mean().item(),
-        "attention_alive": alive > 0 if modules else None,
-        "modules_alive": alive,
-        "modules": modules,
-        "without_all": compare(hits[WITHOUT_ALL], hits[INTACT]) if modules else None,
+        "modules": [describe_module(net, name, of, hits, settings) for name, of in measured.items()],
+        "without_all": compare(hits[WITHOUT_ALL], hits[INTACT]) if measured else None,
     }
-    return rounded(result)
 
 
 class Kept:
@@ -94,28 +84,13 @@ class Kept:
 
 def describe_module(
     net: nn.Module, name: str, measured: Measured, hits: dict[tuple[str, str], Tensor], settings: Diagnostics
-) -> dict:
-    """One module: what it is, its state, its weights, its effect, its ablations, its maps."""
-    described = describe(measured)
-    prefix = f"{name}."
-    own = {key.removeprefix(prefix): value for key, value in attention_state(net).items() if key.startswith(prefix)}
-    head = {
-        "kind": {cls: kind for kind, cls in KINDS.items()}[type(net.get_submodule(name))],
-        "state": state(described, settings.alive),
-        "gate": own.pop("gate", None),
-        "norms": own,
-    }
-    drops = {trial: compare(found, hits[INTACT]) for (owner, trial), found in hits.items() if owner == name}
-    if described["attention"]:
-        for number, one in enumerate(described["attention"]["heads"]):
-            one |= drops.pop(f"head {number}", {})
-    return head | {"without": drops["identity"], "mean_effect": drops["mean"]} | described
-
-
-def rounded(value: Any) -> Any:
-    """Every float to six significant digits."""
-    if isinstance(value, dict):
-        return {key: rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [rounded(entry) for entry in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+) -> ModuleState:
+    drops = {trial: compare(of, hits[INTACT]) for (owner, trial), of in hits.items() if owner == name}
+    weights, module = attention_state(net), dict(attention_modules(net))[name]
+    kind = next(kind for kind, cls in KINDS.items() if cls is type(module))
+    row = {"module": name, "kind": kind, "gate": weights.get(f"{name}.gate")}
+    row |= {f"norm_{part}": weights.get(f"{name}.{part}") for part in ("query", "key", "value")}
+    for ablation in ("identity", "mean"):
+        row |= {f"drop_{ablation}": drops[ablation]["drop"], f"drop_{ablation}_se": drops[ablation]["drop_se"]}
+    heads = [drop["drop"] for trial, drop in drops.items() if trial.startswith("head")]
+    return ModuleState(**row, drop_head=max(heads, default=None), **describe(measured, settings.alive))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cnntention.config import Alive
 from cnntention.models.registry import attention_modules
+from cnntention.results.words import State
 
 Batch = tuple[Tensor, Tensor]
 """(B, C, H, W) normalized images and (B,) labels."""
@@ -139,48 +140,33 @@ def attention_measures(maps: Tensor, distances: Tensor) -> dict[str, Tensor]:
     return result
 
 
-# --- in words and plain numbers ---------------------------------------------------------------------------------
+# --- in plain numbers -----------------------------------------------------------------------------------------
 
 
-def describe(measured: Measured) -> dict:
-    """{"relative_change", "attention": None or the heads' measures, "gates": None or the gates'}, plain numbers."""
-    return {
-        "relative_change": measured.relative_change,
-        "attention": describe_heads(measured.attention) if measured.attention else None,
-        "gates": {name: spread(values) for name, values in measured.gates.items()} or None,
-    }
+def describe(measured: Measured, alive: Alive) -> dict[str, float | State | None]:
+    """The columns of `tables.ModuleState` that need no ablation.
 
-
-def describe_heads(attention: dict[str, Tensor]) -> dict:
-    """Means over heads, how different the heads are, and each head's own measures.
-
-    effective_heads: exp of the heads' mean information, 1 (all alike) to the number of heads (disjoint): the number
-    of equally weighted, wholly different heads of the same diversity (Jost 2007, Ecology 88:2427, beta of order 1).
+    head_diversity and effective_heads: of several heads alone. effective_heads is exp of the heads' mean information,
+    1 (all alike) to the number of heads (disjoint): the number of equally weighted, wholly different heads of the same
+    diversity (Jost 2007, Ecology 88:2427, beta of order 1).
     """
-    several = "divergence" in attention
-    pairs = zip(attention["entropy"].tolist(), attention["distance"].tolist(), strict=True)
-    return {
-        "entropy": attention["entropy"].mean().item(),
-        "distance": attention["distance"].mean().item(),
-        "uniform_distance": attention["uniform_distance"].item(),
-        "head_diversity": attention["divergence"].item() if several else None,
-        "effective_heads": attention["information"].exp().item() if several else None,
-        "heads": [{"entropy": entropy, "distance": distance} for entropy, distance in pairs],
+    maps, gates = measured.attention, measured.gates
+    result = {"state": state(measured, alive), "relative_change": measured.relative_change}
+    result |= {name: maps[name].mean().item() if maps else None for name in ("entropy", "distance", "uniform_distance")}
+    result["head_diversity"] = maps["divergence"].item() if "divergence" in maps else None
+    result["effective_heads"] = maps["information"].exp().item() if "information" in maps else None
+    return result | {
+        f"{name}_spread": gates[name].std(correction=0).item() if name in gates else None for name in GATES
     }
 
 
-def spread(values: Tensor) -> dict[str, float]:
-    """Of (N, ...) gate values: mean, sd over everything, and mean over places of the sd over images."""
-    sds = {"spread": values.std(correction=0), "image_spread": values.std(dim=0, correction=0).mean()}
-    return {"mean": values.mean().item()} | {name: sd.item() for name, sd in sds.items()}
-
-
-def state(module: dict, alive: Alive) -> str:
-    """Of a described module: "off", "constant", "uniform" or "alive"."""
-    if module["relative_change"] < alive.relative_change:
-        return "off"
-    if module["gates"] and all(gate["image_spread"] < alive.gate_spread for gate in module["gates"].values()):
-        return "constant"
-    if module["attention"] and all(head["entropy"] > alive.entropy for head in module["attention"]["heads"]):
-        return "uniform"
-    return "alive"
+def state(measured: Measured, alive: Alive) -> State:
+    """Off if it hardly changes the features; constant if no gate depends on the image; uniform if no head chooses."""
+    if measured.relative_change < alive.relative_change:
+        return State.OFF
+    spreads = [values.std(dim=0, correction=0).mean().item() for values in measured.gates.values()]
+    if spreads and all(spread < alive.gate_spread for spread in spreads):
+        return State.CONSTANT
+    if measured.attention and (measured.attention["entropy"] > alive.entropy).all():
+        return State.UNIFORM
+    return State.ALIVE

@@ -47,13 +47,13 @@ def wilson(hits: int, n: int) -> list[float]:
 
 
 def by_distance(hits: np.ndarray, bins: np.ndarray, distances: np.ndarray, names: list[str]) -> dict:
-    """Accuracy by how far apart cue and match are; hits (N,) bool, bins (N,) index into `names`, distances (N,) px.
+    """{name: accuracy, …, "slope"} by how far apart cue and match are; hits (N,) bool, bins (N,) index into `names`, distances (N,) px.
 
     `slope`: change of the log odds of a hit per 10 px, by logistic regression; None where every image is a hit, or
     none is. A network that cannot relate the two places is flat at its floor; one that relates near ones falls.
     """
-    accuracy = {name: float(hits[bins == i].mean()) for i, name in enumerate(names) if (bins == i).any()}
-    return {"accuracy": accuracy, "slope": logistic_slope(hits, distances / 10)}
+    accuracy = {name: float(hits[bins == i].mean()) if (bins == i).any() else None for i, name in enumerate(names)}
+    return accuracy | {"slope": logistic_slope(hits, distances / 10)}
 
 
 def logistic_slope(hits: np.ndarray, x: np.ndarray) -> float | None:

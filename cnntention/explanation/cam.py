@@ -153,12 +153,3 @@ def stored(found: Sample, maps: dict[str, StageMaps]) -> dict[str, np.ndarray]:
         for target in TARGETS:
             result[f"cam.{stage}.{target}"] = np.rint(maps[target][stage] * 255).astype(np.uint8)
     return result
-
-
-def summary(result: dict[str, np.ndarray]) -> dict:
-    """What to know of the maps before looking: how many are empty, and how wide they are."""
-    maps = {name: value for name, value in result.items() if name.startswith("cam.")}
-    return {
-        name.removeprefix("cam."): {"empty": int(empty(value).sum()), "mean": float(value.mean() / 255)}
-        for name, value in maps.items()
-    }

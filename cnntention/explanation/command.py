@@ -1,15 +1,15 @@
 """The explain step: where one run looks, and how far that can be believed."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 from torch import nn
 
-from cnntention import files, plan
+from cnntention import files
 from cnntention.config import Run, Study
 from cnntention.explanation import cam, faithfulness, localisation, maps
 from cnntention.models.registry import build
+from cnntention.results.records import Explanations
 from cnntention.seeding import derive
 from cnntention.storage import Opened
 
@@ -34,19 +34,16 @@ def explain_run(study: Study, run: Run, opened: Opened) -> None:
     examples = found.at(at[: shown + maps.EXAMPLES])
     attention, places = attention_of(opened, examples, result["cam.stage3.predicted"])
     log(f"attention of {sum(name.endswith('queries') for name in attention)} modules")
-    path = Path(run.folder) / "explanations.safetensors"
+    path = opened.out / "explanations.safetensors"
     files.write_tensors(path, result | attention)
-    description = {
-        "key": plan.explanation_key(study, run, opened.record["weights_sha256"]),
-        "sha256": files.sha256(path),
-        "method": "Grad-CAM at each stage's output, after its attention module; maps scaled to [0, 1] image by image",
-        "test_images": chosen,
-        "showcase": shown,
-        "queries": places,
-        "maps": cam.summary(result),
+    Explanations(
+        weights_sha256=opened.record.weights_sha256,
+        sha256=files.sha256(path),
+        test_images=chosen,
+        showcase=shown,
+        queries=places,
         **score(study, run, opened, found.first(len(scored)), cam.picked(found_maps, slice(len(scored))), log),
-    }
-    files.write_json(path.with_suffix(".json"), description)
+    ).write(path.with_suffix(".json"))
 
 
 class Log:
@@ -77,14 +74,14 @@ def untrained(study: Study, run: Run, opened: Opened) -> list[nn.Module]:
 def score(
     study: Study, run: Run, opened: Opened, found: cam.Sample, trained_maps: dict[str, cam.StageMaps], log: Log
 ) -> dict:
-    """{"scores", "sanity", "lookup"} over the scored images, of which ROAD and randomization take the first."""
+    """The scores of `records.Explanations`, over the scored images, of which ROAD and randomization take the first."""
     settings, model, extras = study.explanation, opened.model, opened.batches.extras
     fresh = untrained(study, run, opened)
     fresh_maps = cam.both_targets(fresh[0], found)
     log(f"Grad-CAM of {len(found.index)} images by an untrained network")
     masks = localisation.regions(found, extras, settings.foreground.get(run.dataset))
-    scores = {"images": len(found.index), "region": next(iter(masks), None)}
-    scores["localisation"] = localisation.localise(trained_maps, fresh_maps, found, masks) if masks else {}
+    scores = {"region": next(iter(masks), None)}
+    scores["localisation"] = localisation.localise(trained_maps, fresh_maps, found, masks) if masks else []
     log(f"localisation in {len(masks)} regions")
     few = found.first(settings.road_images)
     methods = {"gradcam": trained_maps["predicted"]["stage3"], "untrained": fresh_maps["predicted"]["stage3"]}
@@ -93,12 +90,10 @@ def score(
     log(f"ROAD of {len(few.index)} images")
     few = found.first(settings.images)
     own = cam.picked(trained_maps, slice(len(few.index)))["predicted"]
-    sanity = {"images": len(few.index)} | faithfulness.randomization(
+    scores["sanity"] = faithfulness.randomization(
         model, fresh, lambda net: cam.grad_cam(net, few.images, few.predicted), settings.sanity_threshold, own
     )
     log(f"randomization, maps of {len(few.index)} images")
-    lookup = (
-        maps.look_ups(model, found, masks["match"], masks["cue"]) if "cue" in masks else {"images": 0, "modules": {}}
-    )
-    log(f"look-up of {len(lookup['modules'])} modules")
-    return {"scores": scores, "sanity": sanity, "lookup": lookup}
+    scores["lookup"] = maps.look_ups(model, found, masks["match"], masks["cue"]) if "cue" in masks else []
+    log("look-up")
+    return scores

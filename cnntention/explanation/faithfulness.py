@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from cnntention.explanation.cam import Sample, StageMaps
 from cnntention.explanation.imputation import impute
 from cnntention.explanation.ranks import rank_correlation
+from cnntention.results.records import Sanity
+from cnntention.results.tables import RoadScore, SanityScore
 from cnntention.seeding import generator
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, removed
@@ -52,26 +54,24 @@ def confidence(model: nn.Module, images: Tensor, classes: Tensor) -> tuple[np.nd
     return p.cpu().numpy(), (logits.argmax(1) == classes).cpu().numpy()
 
 
-def road(model: nn.Module, chosen: Sample, methods: Mapping[str, np.ndarray], seed: int) -> dict:
+def road(model: nn.Module, chosen: Sample, methods: Mapping[str, np.ndarray], seed: int) -> list[RoadScore]:
     """What removing pixels does to the predicted class, in the order of each method's (N, H, W) maps.
 
-    morf, lerf: mean confidence at each of SHARES; *_unchanged: share of images that keep their class; road: half of
-    lerf - morf, mean over shares and images, with its standard error over images. Greater is more faithful; a random
-    order (an empty map is one) has 0.
+    A row a method, means over SHARES and images. An empty map is a random order, and has a road of 0.
     """
-    scores, shape = {}, (len(ORDERS), len(SHARES), -1)
+    scores, shape = [], (len(ORDERS), len(SHARES), -1)
     for name, maps in methods.items():
         order, row, curves = removal_order(maps, seed), {}, {}
         masks = [kept(order, share, which, maps.shape[1:]) for which in ORDERS for share in SHARES]
         filled = [impute(chosen.images, torch.from_numpy(m).to(chosen.images.device), seed) for m in masks]
         found = confidence(model, torch.cat(filled), chosen.predicted.repeat(len(filled)))
         for which, p, unchanged in zip(ORDERS, *(part.reshape(shape) for part in found), strict=True):  # (shares, N)
-            row |= {which: p.mean(axis=1).tolist(), f"{which}_unchanged": unchanged.mean(axis=1).tolist()}
+            row |= {which: p.mean(), f"{which}_unchanged": unchanged.mean()}
             curves[which] = p.mean(axis=0)
         each = (curves["lerf"] - curves["morf"]) / 2
-        error = float(each.std(ddof=1) / len(each) ** 0.5)
-        scores[name] = {"road": float(each.mean()), "road_se": error, **row}
-    return {"images": len(chosen.index), "removed": list(SHARES), "methods": scores}
+        row |= {"road": each.mean(), "road_se": each.std(ddof=1) / len(each) ** 0.5}
+        scores.append(RoadScore(method=name, images=len(chosen.index), **row))
+    return scores
 
 
 # --- randomization ----------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def randomization(
     maps_of: Callable[[nn.Module], StageMaps],
     threshold: float,
     own: StageMaps | None = None,
-) -> dict:
+) -> Sanity:
     """Spearman's rho between the trained network's maps and those of networks that forget, level by level.
 
     `own`: the trained network's maps, if they are known.
@@ -107,9 +107,13 @@ def randomization(
         for level, net in cascade(trained, drawn):
             for stage, maps in maps_of(net).items():
                 found[stage].setdefault(level, []).append(rank_correlation(own[stage], maps))
-    correlation = {s: {level: known_mean(np.stack(r)) for level, r in levels.items()} for s, levels in found.items()}
-    sane = {s: (rho := levels[FULL]) is not None and rho < threshold for s, levels in correlation.items()}
-    return {"draws": len(fresh), "threshold": threshold, "correlation": correlation, "sane": sane}
+    rows = [
+        SanityScore(stage=stage, level=level, correlation=known_mean(np.stack(rho)), images=len(own[stage]))
+        for stage, levels in found.items()
+        for level, rho in levels.items()
+    ]
+    sane = {r.stage: r.correlation is not None and r.correlation < threshold for r in rows if r.level == FULL}
+    return Sanity(draws=len(fresh), threshold=threshold, sane=sane, correlation=rows)
 
 
 def known_mean(values: np.ndarray) -> float | None:

@@ -13,6 +13,7 @@ import numpy as np
 from cnntention.data.datasets import MASK_CODES
 from cnntention.explanation.cam import Sample, StageMaps, grid, through_grid
 from cnntention.explanation.ranks import empty, ranks
+from cnntention.results.tables import MapScore
 
 REGIONS = {"match+cue": ("match", "cue"), "match": ("match",), "cue": ("cue",)}
 
@@ -88,8 +89,8 @@ class Method:
 
 def localise(
     trained: dict[str, StageMaps], untrained: dict[str, StageMaps], chosen: Sample, masks: dict[str, np.ndarray]
-) -> dict:
-    """Scores by stage, target, region and method, of Grad-CAM maps by target and stage.
+) -> list[MapScore]:
+    """A score a stage, target, region and method, of Grad-CAM maps by target and stage.
 
     Methods: gradcam; untrained, the same of a network that has learned nothing; the `baselines`; and ceiling, the
     mask itself at the stage's resolution. The ceiling is what a map that shows the whole region reaches, no bound: one
@@ -97,15 +98,15 @@ def localise(
     """
     known = {name: Method(maps) for name, maps in baselines(chosen.pixels).items()}
     shape = chosen.pixels.shape[2:]
-    result: dict = {}
+    scores = []
     for stage in trained["predicted"]:
-        result[stage] = {target: {} for target in trained}
         ceilings = {name: Method(through_grid(mask, grid(stage, shape))) for name, mask in masks.items()}
         for target in trained:
             own = {"gradcam": Method(trained[target][stage]), "untrained": Method(untrained[target][stage])}
             for name, mask in masks.items():
-                result[stage][target][name] = compare(own | known | {"ceiling": ceilings[name]}, mask)
-    return result
+                for method, row in compare(own | known | {"ceiling": ceilings[name]}, mask).items():
+                    scores.append(MapScore(stage=stage, target=target, region=name, method=method, **row))
+    return scores
 
 
 def compare(methods: Mapping[str, Method], mask: np.ndarray) -> dict[str, dict]:

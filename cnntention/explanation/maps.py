@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from cnntention.explanation.cam import Sample, pooled
 from cnntention.models.registry import attention_maps
+from cnntention.results.tables import LookUp
 
 BATCH = 8  # images at once: a matrix of 8 heads over 32 x 32 positions has 34 MB
 EXAMPLES = 4  # of the sampled images, beside the showcase, whose attention is stored
@@ -76,10 +77,10 @@ def look_up(weights: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
     return mean / keys.mean(-1, keepdim=True)
 
 
-def look_ups(model: nn.Module, chosen: Sample, match: np.ndarray, cue: np.ndarray) -> dict:
+def look_ups(model: nn.Module, chosen: Sample, match: np.ndarray, cue: np.ndarray) -> list[LookUp]:
     """Per module, direction and head: mean and standard error over images of `look_up` between (N, H, W) masks."""
     if not matrices(model, chosen.images[:1]):
-        return {"images": len(match), "modules": {}}
+        return []
     parts: dict[tuple[str, str], list[Tensor]] = {}
     for start in range(0, len(match), BATCH):
         part = slice(start, start + BATCH)
@@ -87,10 +88,12 @@ def look_ups(model: nn.Module, chosen: Sample, match: np.ndarray, cue: np.ndarra
             ends = [torch.from_numpy(pooled(mask[part], cells)).flatten(1).to(weights) for mask in (match, cue)]
             for direction, (origin, goal) in zip(DIRECTIONS, (ends, ends[::-1]), strict=True):
                 parts.setdefault((name, direction), []).append(look_up(weights, origin, goal).cpu())
-    modules: dict = {}
+    rows = []
     for (name, direction), scores in parts.items():
         each = torch.cat(scores).double().numpy()  # (N, heads)
-        se = each.std(axis=0, ddof=1) / len(each) ** 0.5
-        heads = [{"score": float(mean), "se": float(error)} for mean, error in zip(each.mean(axis=0), se, strict=True)]
-        modules.setdefault(name, {})[direction] = heads
-    return {"images": len(match), "modules": modules}
+        errors = each.std(axis=0, ddof=1) / len(each) ** 0.5
+        row = {"module": name, "direction": direction, "images": len(match)}
+        rows += [
+            LookUp(**row, head=i, score=m, se=e) for i, (m, e) in enumerate(zip(each.mean(axis=0), errors, strict=True))
+        ]
+    return rows

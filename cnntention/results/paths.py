@@ -81,7 +81,7 @@ def study_folder(study: Study) -> str:
 
 
 def point(folder: str | Path) -> None:
-    """Let `results/<study>/{tables,verdicts,report}` be links to those of `results/<study>/<key>`, once all are there."""
+    """Let `results/<study>/<part>` be links to the parts of `results/<study>/<key>`, once all are there."""
     folder = Path(folder)
     if not all((folder / part / "card.json").exists() for part in STUDY_PARTS):
         return

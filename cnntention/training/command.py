@@ -12,7 +12,9 @@ from cnntention.data.augment import load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
 from cnntention.models.registry import attention_modules, build, has_deterministic_form, parameter_counts
-from cnntention.plan import data_folder
+from cnntention.results.paths import data_folder
+from cnntention.results.records import LastEpoch, RunRecord
+from cnntention.results.words import Ended
 from cnntention.storage import write_weights
 from cnntention.training.loop import Hooks, diverged, finished, train
 from cnntention.training.progress import Progress
@@ -64,13 +66,14 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
         }
         facts = times | {"resumed_after_epochs": state.resumed, "provenance": provenance.describe(where, threads)}
         facts |= {"precision": precision.describe(recipe.precision, where)}
-        files.write_json(folder / "run.json", describe(study, run, model, card, history, weights) | facts)
+        facts |= describe(study, run, model, card, history, weights)
+        RunRecord.model_validate(facts).write(folder / "run.json")
         state.remove()
 
 
 def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list[dict], weights: str) -> dict:
-    """What run.json says of a run: its resolved description, the hashes of what it used and left, its outcome."""
-    best, last = max(history, key=lambda row: row["val_accuracy"]), history[-1]
+    """The fields of run.json that do not tell of time and place."""
+    best = max(history, key=lambda row: row["val_accuracy"])
     dataset, recipe = study.datasets[run.dataset].model_dump(mode="json"), study.recipes[run.recipe]
     sound = [row for row in history if row["train_loss"] is not None]
     return {
@@ -86,19 +89,17 @@ def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list
         "data_sha256": {split: card["files"][f"{split}.safetensors"] for split in ("train", recipe.monitor)},
         "leaks": recipe.leaks,
         "ended": ending(history, recipe),
-        "last": {k: last[k] for k in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")},
-        "best": {"epoch": best["epoch"], "val_accuracy": best["val_accuracy"]},
+        "last": {name: history[-1][name] for name in LastEpoch.model_fields},
         "gates": {name: m.gate.item() for name, m in attention_modules(model) if hasattr(m, "gate")},
         "images_per_s": round(sum(row["images_per_s"] for row in sound) / len(sound), 1) if sound else None,
         "train_seconds": round(sum(row["seconds"] for row in history), 1),
     }
 
 
-def ending(history: list[dict], recipe: Recipe) -> str:
-    """Why training ended: "all epochs", "early stopping" or "diverged"."""
+def ending(history: list[dict], recipe: Recipe) -> Ended:
     if diverged(history):
-        return "diverged"
-    return "all epochs" if len(history) == recipe.epochs else "early stopping"
+        return Ended.DIVERGED
+    return Ended.ALL_EPOCHS if len(history) == recipe.epochs else Ended.EARLY_STOPPING
 
 
 def tensorboard(run: Run):

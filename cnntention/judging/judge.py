@@ -1,0 +1,86 @@
+"""The judge step: a study's tables become tests.csv and claims.csv."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from cnntention import files
+from cnntention.config import Statistics, Study
+from cnntention.judging import statistics
+from cnntention.judging.evidence import Evidence
+from cnntention.judging.measures import measure
+from cnntention.judging.questions import Question, of_study
+from cnntention.judging.verdicts import decide, worst
+from cnntention.results.gather import write_card
+from cnntention.results.rows import frame
+from cnntention.results.tables import ClaimRow, TestRow
+from cnntention.results.words import Reason, Verdict
+
+SAME = ["family", "metric", "dataset", "model", "recipe", "other_model", "other_recipe", "control_dataset"]
+SAME += ["control_model", "value"]
+"""Rows of a family that are equal in these are one test."""
+
+
+def judge_study(study: Study, tables: Path, out: Path) -> None:
+    """Write tests.csv, claims.csv and then card.json into the folder `out`."""
+    tests, claims = judge(study, Evidence.read(tables))
+    files.write_csv(out / "tests.csv", frame(tests, TestRow))
+    files.write_csv(out / "claims.csv", frame(claims, ClaimRow))
+    card = files.read_json(tables / "card.json")
+    settings = study.statistics.model_dump(mode="json")
+    write_card(out, study.study.name, card["key"], ["tests.csv", "claims.csv"], statistics=settings)
+
+
+def judge(study: Study, evidence: Evidence) -> tuple[list[TestRow], list[ClaimRow]]:
+    """A row a test, and a row a claim of the study's experiments."""
+    asked = of_study(study, evidence)
+    rows = [row_of(q) | asdict(measure(q, evidence.of(study, q.experiment), study.statistics)) for q in asked]
+    tests = adjusted(pd.DataFrame(rows), study.statistics) if rows else pd.DataFrame()
+    made, decisions = [], {name: [] for name, c in study.claims.items() if c.experiment in study.study.experiments}
+    for row in tests.itertuples(index=False):
+        verdict, reason = decide(row, study.statistics.alpha)
+        columns = {name: value for name, value in row._asdict().items() if name in TestRow.model_fields}
+        made.append(TestRow(**columns, verdict=verdict, reason=reason))
+        if row.claim:
+            decisions[row.claim].append((verdict, reason))
+    claims = [claim_row(study, name, of_claim) for name, of_claim in decisions.items()]
+    run = {claim.claim for claim in claims if claim.tests}
+    return [test for test in made if not test.claim or test.claim in run], claims
+
+
+def claim_row(study: Study, name: str, decisions: list[tuple[Verdict, Reason]]) -> ClaimRow:
+    head = study.claims[name].model_dump(include=set(ClaimRow.model_fields) - {"claim"})
+    if all(verdict is Verdict.NOT_RUN for verdict, _ in decisions):
+        decisions = []
+    verdict, reason = worst(decisions) if decisions else (Verdict.NOT_RUN, Reason.NO_RUNS)
+    return ClaimRow(claim=name, **head, verdict=verdict, reason=reason, tests=len(decisions))
+
+
+def row_of(q: Question) -> dict:
+    """The columns of tests.csv that a question fills, and `cheaper`."""
+    row = {name: getattr(q, name) for name in ("experiment", "claim", "family", "metric", "expect", "value", "margin")}
+    row |= dict(zip(("dataset", "model", "recipe"), q.a, strict=True))
+    row |= {"other_model": q.b[1] if q.b else "", "other_recipe": q.b[2] if q.b else "", "cheaper": q.cheaper}
+    control = q.control[0] if q.control else q.a
+    row["control_dataset"] = control[0] if control[0] != q.a[0] else ""
+    return row | {"control_model": control[1] if control[1] != q.a[1] else ""}
+
+
+def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
+    """With Holm's p-values of each family, and the minimum detectable effects at his first step."""
+    counts = tests["p"].notna() & tests["failing"].eq("")
+    distinct = tests[counts].drop_duplicates(SAME)
+    families = distinct.groupby("family")["p"]
+    holm = distinct.assign(p_holm=families.transform(lambda p: multipletests(p, method="holm")[1]))
+    found = tests[SAME].merge(holm[[*SAME, "p_holm"]], on=SAME, how="left")["p_holm"].to_numpy()
+    made = tests.assign(p_holm=np.where(counts, found, np.nan))
+    made["tests"] = tests["family"].map(families.size()).fillna(0).astype(int)
+    alpha = settings.alpha / made["tests"].clip(1)
+    made["mde"] = [
+        None if pd.isna(error) else statistics.detectable(error, df, level, settings.power)
+        for error, df, level in zip(made["error"], made["df"], alpha, strict=True)
+    ]
+    return made.astype(object).where(made.notna(), None)

@@ -1,0 +1,119 @@
+"""Effect, interval and p-value of each question; nothing here knows what is expected."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from cnntention.config import Statistics
+from cnntention.judging import statistics
+from cnntention.judging.evidence import Evidence
+from cnntention.judging.preconditions import CHECKS
+from cnntention.judging.questions import Question
+from cnntention.results.words import Reason, Test
+
+COUNTED = ("solved",)  # metrics that are 0 or 1: their runs are counted
+
+
+@dataclass
+class Measured:
+    """What is known of a question before the tests of its family are adjusted; the columns of tests.csv."""
+
+    test: Test = Test.NONE
+    n: int = 0
+    n_other: int | None = None
+    mean: float | None = None
+    sd: float | None = None
+    mean_other: float | None = None
+    sd_other: float | None = None
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    margin_low: float | None = None
+    margin_high: float | None = None
+    hindrance: Reason | None = None
+    """Why there is no test, or why it does not count."""
+    failing: str = ""
+    error: float | None = None
+    """Standard error of the effect, and its degrees of freedom: what the minimum detectable effect is made of."""
+    df: float | None = None
+
+
+def measure(asked: Question, evidence: Evidence, settings: Statistics) -> Measured:
+    missing = dict.fromkeys(f"{cell[1]} on {cell[0]}" for cell in asked.cells if cell not in evidence.cells)
+    if missing:
+        return Measured(hindrance=Reason.NO_RUNS, failing=", ".join(missing))
+    if asked.metric in evidence.cost and asked.metric not in evidence.runs:
+        measured = cost(asked, evidence)
+    elif asked.expect == "front" and asked.b is None:
+        measured = Measured(hindrance=Reason.NO_RIVAL, n=len(evidence.cell(asked.a)))
+    else:
+        measured = compare(asked, evidence, settings)
+    for name in asked.preconditions:
+        check, reason = CHECKS[name]
+        if failing := check(asked, evidence):  # shown, but no test
+            measured.hindrance, measured.failing = reason, failing
+            break
+    return measured
+
+
+def cost(asked: Question, evidence: Evidence) -> Measured:
+    """Costs are counted, or timed in turn; the interval is what the quartiles leave open."""
+    a = evidence.quartiles(asked.a, asked.metric)
+    b = evidence.quartiles(asked.b, asked.metric) if asked.b else (asked.value,) * 3
+    measured = Measured(Test.QUARTILES, 1, 1 if asked.b else None, mean=a[1], mean_other=b[1])
+    if np.isnan([*a, *b]).any():
+        measured.hindrance = Reason.NOT_MEASURED
+        return measured
+    measured.effect, measured.low, measured.high = a[1] - b[1], a[0] - b[2], a[2] - b[0]
+    return measured
+
+
+def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Measured:
+    if asked.metric not in evidence.runs:
+        return Measured(hindrance=Reason.NO_METRIC, failing=asked.metric)
+    groups = [evidence.cell(cell)[asked.metric].astype(float) for cell in asked.cells]
+    lost = [f"{c[1]} {g.isna().sum()}/{len(g)}" for c, g in zip(asked.cells, groups, strict=True) if g.isna().any()]
+    if lost:  # a metric that some runs lack is not averaged over the others
+        return Measured(hindrance=Reason.VALUES_MISSING, failing=", ".join(dict.fromkeys(lost)))
+    measured = described(groups, asked)
+    if min(map(len, groups)) < settings.min_seeds:
+        measured.hindrance = Reason.TOO_FEW_SEEDS
+    elif asked.metric in COUNTED and len(groups) == 2:
+        measured.test, measured.p = Test.BOSCHLOO, statistics.boschloo(*groups)
+    else:
+        by_t(measured, groups, asked, settings)
+    return measured
+
+
+def described(groups: list[pd.Series], asked: Question) -> Measured:
+    """What needs no test. The effect: a - b, less the same of the controls; a - value where there is no b."""
+    means = [float(group.mean()) for group in groups]
+    sds = [float(group.std(ddof=1)) if len(group) > 1 else None for group in groups]
+    effect = float(np.dot(means, signs(groups))) - (asked.value or 0.0)
+    measured = Measured(Test.NONE, len(groups[0]), mean=means[0], sd=sds[0], effect=effect)
+    if len(groups) > 1:
+        measured.n_other, measured.mean_other, measured.sd_other = len(groups[1]), means[1], sds[1]
+    return measured
+
+
+def signs(groups: list[pd.Series]) -> list[int]:
+    return [1, -1, -1, 1][: len(groups)]
+
+
+def by_t(measured: Measured, groups: list[pd.Series], asked: Question, settings: Statistics) -> None:
+    """Student's t of one sample, Welch's of two, Satterthwaite's of a difference of differences."""
+    measured.test = {1: Test.ONE_SAMPLE, 2: Test.WELCH, 4: Test.INTERACTION}[len(groups)]
+    if statistics.constant(*groups):
+        measured.hindrance = Reason.NO_SPREAD
+        measured.p = 1.0 if abs(measured.effect) <= statistics.rounding(*groups) else None
+        return
+    error, df = statistics.satterthwaite([g.var(ddof=1) for g in groups], [len(g) for g in groups])
+    measured.error, measured.df = error, df
+    measured.p = float(2 * stats.t.sf(abs(measured.effect / error), df))
+    measured.low, measured.high = statistics.pair(stats.t.interval(0.95, df, measured.effect, error))
+    if asked.margin is not None:
+        level = 1 - 2 * settings.alpha
+        measured.margin_low, measured.margin_high = statistics.pair(stats.t.interval(level, df, measured.effect, error))

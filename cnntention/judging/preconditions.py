@@ -1,0 +1,49 @@
+"""What must hold before a test means anything. Each check says which models fail it, and in how many runs."""
+
+from collections.abc import Callable
+
+from cnntention.config.claims import Cell
+from cnntention.judging.evidence import Evidence
+from cnntention.judging.questions import Question
+from cnntention.results.words import Reason
+
+
+def failing(cells: list[Cell], evidence: Evidence, column: str, wanted: bool = True) -> str:
+    """`cbam 2/3`: of the cells whose runs do not all have the wanted truth; empty entries do not count."""
+    parts = []
+    for cell in dict.fromkeys(cells):
+        values = evidence.cell(cell)[column].dropna()
+        if (values != wanted).any():
+            parts.append(f"{cell[1]} {(values != wanted).sum()}/{len(values)}")
+    return ", ".join(parts)
+
+
+def attention_alive(asked: Question, evidence: Evidence) -> str:
+    """Of both sides; a control may well switch its attention off."""
+    return failing([asked.a, *filter(None, [asked.b])], evidence, "attention_alive")
+
+
+def own_attention_alive(asked: Question, evidence: Evidence) -> str:
+    return failing([asked.a], evidence, "attention_alive")
+
+
+def same_recipe(asked: Question, evidence: Evidence) -> str:
+    recipes = dict.fromkeys(cell[2] for cell in asked.cells)
+    return ", ".join(recipes) if len(recipes) > 1 else ""
+
+
+def test_untouched(asked: Question, evidence: Evidence) -> str:
+    return failing(asked.cells, evidence, "leaks", wanted=False)
+
+
+def maps_sane(asked: Question, evidence: Evidence) -> str:
+    return failing(asked.cells, evidence, "cam_sane")
+
+
+CHECKS: dict[str, tuple[Callable[[Question, Evidence], str], Reason]] = {
+    "attention_alive": (attention_alive, Reason.NOT_ALIVE),
+    "own_attention_alive": (own_attention_alive, Reason.NOT_ALIVE),
+    "same_recipe": (same_recipe, Reason.OTHER_RECIPES),
+    "test_untouched": (test_untouched, Reason.TEST_SPLIT_USED),
+    "maps_sane": (maps_sane, Reason.MAPS_NOT_SANE),
+}

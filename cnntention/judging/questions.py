@@ -1,0 +1,105 @@
+"""What is compared: each model beside its experiment's baseline, and what the claims ask for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cnntention.config import Claim, CueMatchSource, Study
+from cnntention.config.claims import FRONTS, Cell, cases
+from cnntention.judging.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Question:
+    """One test to make."""
+
+    experiment: str
+    claim: str
+    """Empty for a model beside the experiment's baseline."""
+    family: str
+    metric: str
+    expect: str
+    """As in a claim; empty: a difference either way."""
+    a: Cell
+    b: Cell | None = None
+    """Empty: a number, or a front without rivals."""
+    control: tuple[Cell, Cell] | None = None
+    value: float | None = None
+    margin: float | None = None
+    preconditions: tuple[str, ...] = ()
+    cheaper: bool = True
+    """Of a front: whether the rival is surely as cheap."""
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [self.a, *filter(None, [self.b]), *(self.control or ())]
+
+
+def of_study(study: Study, evidence: Evidence) -> list[Question]:
+    """All of a study: by experiment the models beside the baseline, then the claims, in the order of config.yaml."""
+    listed = study.study.experiments
+    asked = [question for name in listed for question in of_experiment(study, name, evidence.of(study, name))]
+    for name, claim in study.claims.items():
+        if claim.experiment in listed:
+            asked += of_claim(study, name, claim, evidence.of(study, claim.experiment))
+    return asked
+
+
+def of_experiment(study: Study, experiment: str, evidence: Evidence) -> Iterator[Question]:
+    """Each cell beside the baseline's of the same dataset and recipe."""
+    for cell in study.cells(experiment):
+        baseline = cell[0], study.experiments[experiment].baseline, cell[2]
+        if cell != baseline and baseline in evidence.cells:
+            yield beside(study, experiment, cell, baseline)
+
+
+def beside(study: Study, experiment: str, cell: Cell, baseline: Cell) -> Question:
+    """By test accuracy; whether a run relates two places is all or nothing, so there the runs that do are counted."""
+    source, family = study.datasets[cell[0]].source, f"{experiment}, {cell[0]}, {cell[2]}"
+    if isinstance(source, CueMatchSource) and source.track != "local":
+        return Question(experiment, "", family, "solved", "", cell, baseline)
+    return Question(experiment, "", family, "test_accuracy", "", cell, baseline, margin=study.statistics.margin)
+
+
+def of_claim(study: Study, name: str, claim: Claim, evidence: Evidence) -> Iterator[Question]:
+    baseline = study.experiments[claim.experiment].baseline
+    metric = "test_accuracy" if claim.expect == "front" else claim.metric
+    margin = claim.margin or (study.statistics.margin if claim.is_accuracy or claim.expect == "front" else None)
+    for case in cases(claim, study.cells(claim.experiment)):
+        asked = Question(
+            experiment=claim.experiment,
+            claim=name,
+            family=claim.family or f"{claim.experiment}, {metric}",
+            metric=metric,
+            expect=claim.expect,
+            a=case.a,
+            b=case.b,
+            control=case.control,
+            value=claim.value,
+            margin=margin,
+            preconditions=claim.preconditions,
+        )
+        for question in rivals(asked, FRONTS[claim.metric], evidence) if claim.expect == "front" else [asked]:
+            # a question that the experiment's table asks too is of that table's family, and is one test with it
+            table = question.b and beside(study, claim.experiment, question.a, question.b)
+            same = table and question.b[::2] == question.a[::2] and question.b[1] == baseline
+            if same and not claim.family and not question.control and question.metric == table.metric:
+                question = replace(question, family=table.family)
+            yield question
+
+
+def rivals(asked: Question, cost: str, evidence: Evidence) -> Iterator[Question]:
+    """A question for each model of the same dataset and recipe that is as cheap, or may be; one without if none is."""
+    if asked.a not in evidence.cells:
+        yield asked
+        return
+    dataset, model, recipe = asked.a
+    low, _, high = evidence.quartiles(asked.a, cost)
+    none = True
+    for cell in evidence.cells:
+        if cell[::2] == (dataset, recipe) and cell[1] != model:
+            their_low, _, their_high = evidence.quartiles(cell, cost)
+            if their_low <= high:
+                none = False
+                yield replace(asked, b=cell, cheaper=their_high <= low)
+    if none:
+        yield asked

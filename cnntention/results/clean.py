@@ -1,0 +1,51 @@
+"""What no study refers to: data, runs, examinations, profiles and reports of configurations that have changed."""
+
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from cnntention.config import Study
+from cnntention.results import paths
+
+KEYED = (
+    "data/*/??????????",
+    "results/runs/*/*/*-??????????/seed*",
+    "results/runs/*/*/*-??????????/seed*/examination-??????????",
+    "results/profiles/*/??????????.json",
+    "results/*/??????????",
+)
+"""All that this project names by a key, and nothing else, is looked at."""
+KEY = re.compile(r"(^|-)[0-9a-f]{10}(\.json)?$")
+
+
+def referred(study: Study) -> set[str]:
+    """The paths, of those that KEYED matches, that a study's results are made of, or lie at."""
+    known = {paths.study_folder(study), *(run.folder for run in study.runs())}
+    known |= {paths.examination_folder(study, run) for run in study.runs()}
+    for dataset in study.datasets_used():
+        known |= {paths.data_folder(study, dataset), paths.profile_path(study, dataset)}
+    return known
+
+
+def unreferred(studies: Iterable[Study]) -> list[Path]:
+    """What none of the studies refers to, without what lies inside of it."""
+    known = set().union(*map(referred, studies))
+    found: list[Path] = []
+    for path in (path for pattern in KEYED for path in sorted(Path().glob(pattern))):
+        keyed = KEY.search(path.name) or path.name.startswith("seed")
+        if keyed and not path.is_symlink() and str(path) not in known and not set(path.parents) & set(found):
+            found.append(path)
+    return found
+
+
+def clean_results(studies: Iterable[Study], delete: bool) -> None:
+    """Print what no study refers to with its size, MiB, and remove it if asked to."""
+    found = unreferred(studies)
+    sizes = [sum(f.stat().st_size for f in (path, *path.rglob("*")) if f.is_file()) for path in found]
+    for path, size in zip(found, sizes, strict=True):
+        if delete:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        print(f"{size / 2**20:8.1f} MiB  {path}")
+    done = "removed" if delete else "not referred to by any study; remove them with --delete"
+    print(f"{sum(sizes) / 2**20:8.1f} MiB  in {len(found)} places {done}")

@@ -1,0 +1,195 @@
+"""The JSON files of runs and profiles. Accuracies and drops are shares; times say their unit in their name."""
+
+from pathlib import Path
+from typing import Any
+
+from cnntention.config import Run, Study
+from cnntention.errors import UserError
+from cnntention.results import paths
+from cnntention.results.rows import Record
+from cnntention.results.tables import LookUp, MapScore, ModuleState, RoadScore, SanityScore
+from cnntention.results.words import Ended
+
+
+class Parameters(Record):
+    """Learned and frozen ones."""
+
+    total: int
+    backbone: int
+    attention: int
+
+
+class LastEpoch(Record):
+    epoch: int
+    train_loss: float | None
+    """Empty where the run diverged."""
+    train_accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+    """On the split that the recipe monitors."""
+
+
+class Precision(Record):
+    asked: str
+    """fp32, tf32 or bf16."""
+    native: bool
+    """Whether the device has it; else it was emulated."""
+
+
+class RunRecord(Record):
+    """run.json: a run's resolved description, the hashes of what it used and left, its outcome, and its provenance."""
+
+    dataset: dict[str, Any]
+    """Its configuration, with its name and `data_key`."""
+    model: dict[str, Any]
+    """Its configuration, with its name."""
+    recipe: dict[str, Any]
+    """Its configuration, with its name."""
+    seed: int
+    key: str
+    """Of dataset, model, recipe and version."""
+    version: int
+    """`versions.TRAINING`."""
+    parameters: Parameters
+    weights_sha256: str
+    """Of model.safetensors."""
+    weights_epoch: int
+    """The epoch whose weights these are."""
+    data_sha256: dict[str, str]
+    """Of the prepared splits that it used."""
+    leaks: bool
+    """Whether the test split decided when to stop, or which epoch's weights to keep."""
+    ended: Ended
+    last: LastEpoch
+    gates: dict[str, float]
+    """Each gate at the end, by module."""
+    images_per_s: float | None
+    """Mean over epochs; empty if none was whole."""
+    train_seconds: float
+    """In training steps, all sessions together."""
+    started: str
+    finished: str
+    wall_seconds: float
+    """Of the last session."""
+    resumed_after_epochs: list[int]
+    """After which epochs it was taken up again."""
+    provenance: dict[str, Any]
+    precision: Precision
+
+
+class Examined(Record):
+    """What the files of an examination begin with."""
+
+    weights_sha256: str
+    """Of the weights that were examined: those of the run's run.json."""
+
+
+class Distances(Record):
+    """CueMatch: accuracy by the distance of cue and match."""
+
+    near: float | None
+    mid: float | None
+    far: float | None
+    slope: float | None
+    """Change of the log odds of a hit per 10 px."""
+
+
+class Metrics(Examined):
+    """metrics.json: a run's scores on the test split."""
+
+    predictions_sha256: str
+    """Of predictions.safetensors."""
+    test_sha256: str
+    """Of the test split."""
+    images: int
+    top1: float
+    top1_interval: tuple[float, float]
+    """95 % Wilson interval of sampling the test images."""
+    top2: float
+    nll: float
+    """Nats."""
+    brier: float
+    ece: float
+    class_accuracy: list[float | None]
+    confusion: list[list[int]]
+    """A row a label, a column a prediction."""
+    distance: Distances | None
+
+
+class Ablated(Record):
+    """What is left of accuracy without something."""
+
+    accuracy: float
+    drop: float
+    drop_se: float
+    """Paired over images."""
+
+
+class Diagnosis(Examined):
+    """attention.json: is the attention alive, and used?"""
+
+    images: int
+    """The sample of the test split."""
+    map_images: int
+    """Of them, those whose attention maps were measured."""
+    thresholds: dict[str, float]
+    """`diagnostics.alive`."""
+    accuracy: float
+    """On the sample."""
+    modules: list[ModuleState]
+    without_all: Ablated | None
+    """All modules replaced by the identity; empty if there is none."""
+
+
+class Sanity(Record):
+    """The parameter-randomization check."""
+
+    draws: int
+    """Untrained networks."""
+    threshold: float
+    """Maps are sane whose correlation with all parameters drawn anew is below it."""
+    sane: dict[str, bool]
+    """By stage."""
+    correlation: list[SanityScore]
+
+
+class Explanations(Examined):
+    """explanations.json: which images were explained, and the scores of their maps in explanations.safetensors."""
+
+    sha256: str
+    """Of explanations.safetensors."""
+    test_images: list[int]
+    """Places in the test split of the images whose maps are stored: the showcase, then a seeded sample."""
+    showcase: int
+    """How many of them are the showcase."""
+    queries: list[str]
+    """Names of the places whose attention maps are stored."""
+    region: str | None
+    """The region by which a run is summed up."""
+    localisation: list[MapScore]
+    road: list[RoadScore]
+    sanity: Sanity
+    lookup: list[LookUp]
+
+
+class Finished:
+    """A run's files, each read when it is first asked for."""
+
+    def __init__(self, study: Study, run: Run):
+        self.run = run
+        self.folder = Path(run.folder)
+        self.examination = Path(paths.examination_folder(study, run))
+        self.made = RunRecord.read(self.folder / "run.json")
+
+    @property
+    def head(self) -> dict[str, str | int]:
+        """The columns that every table of runs begins with."""
+        return {name: getattr(self.run, name) for name in ("dataset", "model", "recipe", "seed")}
+
+    def read(self, kind: type[Examined], name: str) -> Any:
+        """A file of the examination; UserError if it examined other weights than the run's."""
+        path = self.examination / name
+        record = kind.read(path)
+        if record.weights_sha256 != self.made.weights_sha256:
+            raise UserError(f"{path}: is of other weights than run.json's; delete {self.examination} and run it again.")
+        return record
