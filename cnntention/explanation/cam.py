@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from cnntention.data.augment import Batches
 from cnntention.explanation.library import ClassifierOutputTarget, GradCAM, scale_cam_image
-from cnntention.explanation.ranks import empty
 from cnntention.seeding import generator
 
 SLOTS = {"stage1": "att1", "stage2": "att2", "stage3": "att3"}

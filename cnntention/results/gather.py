@@ -14,7 +14,7 @@ from cnntention.results import paths, tables
 from cnntention.results.agreement import agreement_rows
 from cnntention.results.profiles import cost_rows
 from cnntention.results.records import Diagnosis, Explanations, Finished, Metrics
-from cnntention.results.rows import Row, frame
+from cnntention.results.rows import TABLES, Row, frame
 from cnntention.results.words import Ended, State
 
 USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
@@ -49,7 +49,7 @@ def write_tables(study: Study, out: Path) -> None:
         "cost": cost_rows(study),
         "datasets": dataset_rows(study),
     }
-    frames = {name: frame(rows, tables.TABLES[name]) for name, rows in made.items()}
+    frames = {name: frame(rows, TABLES[name]) for name, rows in made.items()}
     frames["cells"] = frame(cell_rows(study, frames["runs"]), tables.CellRow)
     frames["published"] = frame(published_rows(study, frames["runs"]), tables.PublishedRow)
     for name, table in frames.items():
