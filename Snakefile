@@ -24,5 +24,4 @@ include: "workflow/rules/targets.smk"
 rule all:
     default_target: True
     input:
-        f"{FOLDER}/report/index.html",
-        f"{FOLDER}/report/card.json",
+        [f"{FOLDER}/report/{name}" for name in REPORT_FILES],

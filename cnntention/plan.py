@@ -1,7 +1,6 @@
-"""What the workflow needs beside paths: its configuration as a file that no edit changes, and what a job waits for."""
+"""The configuration of a call of the workflow, as a file that no edit changes."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from cnntention.config import Study, digest, load
@@ -23,12 +22,3 @@ def freeze(study: Study) -> str:
 def frozen() -> Study:
     """The configuration of the workflow that submitted this job: a cluster's job plans again, maybe hours later."""
     return load([os.environ[FROZEN]])
-
-
-def still_needed(wanted: list[str], outputs: Iterable[str]) -> list[str]:
-    """What a job waits for: all it wants, or, if its outputs are there, what of it is there too.
-
-    A finished job's input may be absent, not pulled say. If it still asked for it, it would run again as soon as
-    another job has that input made.
-    """
-    return [path for path in wanted if os.path.exists(path)] if all(map(os.path.exists, outputs)) else wanted

@@ -21,6 +21,7 @@ EXAMINATION_FILES = (
 )
 """What `examine` leaves. Each file is written whole, and last the JSON that describes what lies beside it."""
 SPLIT_FILES = ("card.json", "train.safetensors", "val.safetensors", "test.safetensors")
+VERDICT_FILES = ("tests.csv", "claims.csv", "card.json")
 STUDY_PARTS = ("tables", "verdicts", "report")
 """Folders of a study's results; card.json is written last in each."""
 

@@ -5,6 +5,7 @@ missing, never because of a timestamp. Hence every input is `ancient`, and profi
 own marks of unfinished files: ours are written whole or not at all.
 """
 
+import os
 import sys
 
 from cnntention import plan
@@ -40,9 +41,9 @@ wildcard_constraints:
 
 
 def needs(wanted, outputs):
-    """Input files of a job that leaves `outputs`."""
+    """Input files of a job that leaves `outputs`: none if it is done, so that what else is missing cannot wake it."""
     forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
-    return ancient(wanted if forced else plan.still_needed(wanted, outputs))
+    return ancient(wanted) if forced or not all(map(os.path.exists, outputs)) else []
 
 
 def splits(dataset, *names):
@@ -88,10 +89,12 @@ def get_all_results(wildcards):
 
 def get_tables(wildcards):
     """The study's tables: claims are tested on nothing else."""
-    return needs([f"{FOLDER}/tables/card.json"], [f"{FOLDER}/verdicts/card.json"])
+    return needs([f"{FOLDER}/tables/card.json"], [f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES])
 
 
 def get_tables_and_verdicts(wildcards):
     """The study's tables and verdicts: the report is made of nothing else."""
-    made = [f"{FOLDER}/report/{name}" for name in ("card.json", "report.md", "index.html")]
-    return needs([f"{FOLDER}/{part}/card.json" for part in ("tables", "verdicts")], made)
+    wanted = [f"{FOLDER}/tables/card.json", *(f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES)]
+    # when all is done, what is there still has a place in `snakemake --report`
+    done = [path for path in wanted if os.path.exists(path)]
+    return needs(wanted, [f"{FOLDER}/report/{name}" for name in REPORT_FILES]) or ancient(done)

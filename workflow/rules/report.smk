@@ -6,6 +6,9 @@ and links to these three in results/<study>/. report/ has index.html, which open
 
 from cnntention.report.figures import figure_files
 
+FIGURES = figure_files(STUDY)
+REPORT_FILES = ["card.json", "report.md", "index.html", *(figure.path for figure in FIGURES)]
+
 
 rule summarise:
     """All runs of the study as tables."""
@@ -85,7 +88,7 @@ rule report:
                 labels={"figure": figure.title, "recipe": figure.recipe or "all"},
                 caption=f"../report/{figure.topic}.rst",
             )
-            for figure in figure_files(STUDY)
+            for figure in FIGURES
         ],
     log:
         "logs/report/{study}-{key}.log",
@@ -108,7 +111,7 @@ rule report:
 rule publish:
     """Put the study's small results under version control, and the README's table in step with them."""
     input:
-        f"{FOLDER}/report/card.json",
+        [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
     log:
         f"logs/publish/{STUDY.study.name}.log",
     localrule: True

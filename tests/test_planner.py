@@ -1,0 +1,143 @@
+"""The planner, proved: from any state of a study's files one call makes exactly what is missing.
+
+Snakemake plans for real, in this process. What a step does is stubbed: it writes its files, and fails if one of the files
+that it waits for is missing.
+"""
+
+import shutil
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, small_study
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import (
+    DAGSettings,
+    ExecutionSettings,
+    OutputSettings,
+    Quietness,
+    ResourceSettings,
+    RerunTrigger,
+    WorkflowSettings,
+)
+
+from cnntention.config import load
+from cnntention.results import paths
+
+
+def plan(*targets: str) -> dict[tuple[str, ...], set[str]]:
+    """Of each job that a call with these targets runs, its outputs and its inputs; the default target if none."""
+    quiet = OutputSettings(dryrun=True, quiet={Quietness.ALL})
+    with SnakemakeApi(quiet) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=2),
+            workflow_settings=WorkflowSettings(),
+            snakefile=Path("Snakefile"),
+        )
+        triggers = frozenset({RerunTrigger.MTIME})
+        dag = workflow.dag(DAGSettings(targets=set(targets), rerun_triggers=triggers, force_incomplete=True))
+        execution = ExecutionSettings(lock=False, ignore_incomplete=True, keep_incomplete=True)
+        dag.execute_workflow(pseudo_executor="dryrun", execution_settings=execution)
+        jobs = workflow._workflow.dag.finished_jobs  # a dry run ends those that it would run
+        return {tuple(map(str, job.output)): set(map(str, job.input)) for job in jobs if job.output}
+
+
+def wanted(study, figures: list[str]) -> dict[str, dict[tuple[str, ...], list[str]]]:
+    """What there is to make, written down anew: step -> outputs of a job -> what it waits for."""
+    steps: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    data, runs, folder = paths.data_folder(study, "cues"), study.runs(), paths.study_folder(study)
+    splits = {name: f"{data}/{name}.safetensors" for name in ("train", "val", "test")}
+    card = f"{data}/card.json"
+    steps["prepare"] = {(*splits.values(), card): []}
+    steps["train"] = {tuple(paths.files_of_run(run)): [card, splits["train"], splits["val"]] for run in runs}
+    steps["examine"] = {
+        tuple(paths.files_of_examination(study, run)): [*paths.files_of_run(run), card, splits["test"]] for run in runs
+    }
+    steps["profile"] = {(paths.profile_path(study, "cues"),): [card]}
+    steps["summarise"] = {(f"{folder}/tables/card.json",): paths.study_inputs(study)}
+    verdicts = tuple(f"{folder}/verdicts/{name}" for name in ("card.json", "claims.csv", "tests.csv"))
+    steps["judge"] = {verdicts: [f"{folder}/tables/card.json"]}
+    report = [f"{folder}/report/{name}" for name in ("card.json", "report.md", "index.html", *figures)]
+    steps["report"] = {tuple(report): [f"{folder}/tables/card.json", *verdicts]}
+    return steps
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A folder with the workflow, and its study."""
+    from cnntention.report.figures import figure_files
+
+    folder = tmp_path_factory.mktemp("planner")
+    for part in ("Snakefile", "workflow", "environment.yml"):
+        source = ROOT / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
+    config = small_study()
+    config["experiments"]["first"]["grid"]["seeds"] = 2
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with chdir(folder):
+        read = load(["config.yaml"])
+        yield read, wanted(read, [figure.path for figure in figure_files(read)])
+
+
+def missing(jobs: dict[tuple[str, ...], list[str]], targets: list[str]) -> set[tuple[str, ...]]:
+    """The jobs of which somebody needs a file that is not there: a target, or another such job."""
+    maker = {path: outputs for outputs in jobs for path in outputs}
+    found: set[tuple[str, ...]] = set()
+    ask = [path for path in targets if not Path(path).exists()]
+    while ask:
+        outputs = maker[ask.pop()]
+        if outputs not in found:
+            found.add(outputs)
+            ask += [path for path in jobs[outputs] if not Path(path).exists()]
+    return found
+
+
+def pretend(path: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).touch()
+
+
+TARGETS = {
+    "all": ["report"],
+    "prepare_all": ["prepare"],
+    "train_all": ["train"],
+    "evaluate_all": ["examine"],
+    "profile_all": ["profile"],
+    "experiment_first": ["examine"],
+}
+
+
+@settings(
+    max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+)
+@given(data=st.data())
+def test_one_call_makes_exactly_what_is_missing(study, data):
+    """Files are there or not, of any step, whole or not, in any order of time; targets are any set of targets."""
+    read, steps = study
+    jobs = {outputs: needs for step in steps.values() for outputs, needs in step.items()}
+    shutil.rmtree("results", ignore_errors=True)
+    shutil.rmtree("data", ignore_errors=True)
+    # jobs as a whole are there or not, or file by file
+    for outputs in jobs:
+        there = data.draw(st.sampled_from(["all", "none", "some"]))
+        for path in outputs:
+            if there == "all" or (there == "some" and data.draw(st.booleans())):
+                pretend(path)
+    for decoy in ("results/runs/cues/tiny/brief-0123456789/seed0/run.json", "results/small/0123456789/report/card.json"):
+        if data.draw(st.booleans()):  # of another configuration
+            pretend(decoy)
+    targets = data.draw(st.lists(st.sampled_from(list(TARGETS)), unique=True, max_size=2))
+    asked = [path for name in targets or ["all"] for step in TARGETS[name] for job in steps[step] for path in job]
+    expected = missing(jobs, asked)
+    planned = plan(*targets)
+    assert {frozenset(outputs) for outputs in planned} == {frozenset(outputs) for outputs in expected}
+    made = {path for outputs in planned for path in outputs}
+    for needs in planned.values():
+        assert all(Path(path).exists() or path in made for path in needs)
+    for path in made:
+        pretend(path)
+    assert all(Path(path).exists() for path in asked)
+    assert plan(*targets) == {}
