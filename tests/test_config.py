@@ -296,7 +296,7 @@ def test_a_module_of_your_own_is_one_registered_class(plugged):
     check(study)
     net = build(study.models["looking"], 3, 10)
     assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    assert type(net.att3).__name__ == "Squeeze"
+    assert type(net.attention["stage3"]).__name__ == "Squeeze"
 
 
 def test_editing_a_plugin_renames_the_runs_of_its_models_only(plugged):

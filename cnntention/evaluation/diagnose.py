@@ -100,7 +100,7 @@ def describe_module(
     prefix = f"{name}."
     own = {key.removeprefix(prefix): value for key, value in attention_state(net).items() if key.startswith(prefix)}
     head = {
-        "kind": {cls: kind for kind, cls in KINDS.items()}[type(net.get_submodule(name))],
+        "kind": {cls: kind for kind, cls in KINDS.items()}[type(dict(attention_modules(net))[name])],
         "state": state(described, settings.alive),
         "gate": own.pop("gate", None),
         "norms": own,
