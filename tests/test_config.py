@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 
 import pytest
 import yaml
@@ -307,6 +308,95 @@ def test_editing_a_plugin_renames_the_runs_of_its_models_only(plugged):
     assert {name.split("/")[1] for name in old if old[name] != new[name]} == {"looking"}
 
 
+@pytest.fixture
+def two_plugins(small, tmp_path, monkeypatch):
+    """`looking` has a kind of mine.py, which imports help.py and so the package more; `tiny` has one of yours.py."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "__init__.py").write_text("from .deep import FOUR\n")
+    (more / "deep.py").write_text("FOUR = 4\n")
+    (tmp_path / "help.py").write_text("import more\n\nFOUR = more.FOUR\n")
+    (tmp_path / "mine.py").write_text("import help as h\nfrom help import FOUR\n" + PLUGIN.format(kind="squeeze"))
+    (tmp_path / "yours.py").write_text("from . import other\n" + PLUGIN.format(kind="press"))
+    (tmp_path / "other.py").touch()
+    (tmp_path / "unused.py").touch()
+    small["plugins"] = [str(tmp_path / "mine.py"), str(tmp_path / "yours.py")]
+    small["models"]["looking"]["attention"]["stage3"] = {"kind": "squeeze"}
+    small["models"]["tiny"]["attention"] = {"stage3": {"kind": "press"}}
+    yield small, tmp_path
+    for kind in ("squeeze", "press"):
+        KINDS.pop(kind, None)
+    for name in ("help", "more", "more.deep"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("file", "models"),
+    [
+        ("mine.py", {"looking"}),
+        ("help.py", {"looking"}),
+        ("more/__init__.py", {"looking"}),
+        ("more/deep.py", {"looking"}),
+        ("yours.py", {"tiny"}),
+        ("other.py", {"tiny"}),
+        ("unused.py", set()),
+    ],
+)
+def test_a_plugins_key_holds_its_file_and_what_that_imports_from_beside_it(two_plugins, file, models):
+    mapping, folder = two_plugins
+    old = keys(mapping)
+    with (folder / file).open("a") as text:
+        text.write("# a comment\n")
+    new = keys(mapping)
+    assert {name.split("/")[1] for name in old if old[name] != new[name]} == models
+
+
+def test_plugins_find_what_lies_beside_them(two_plugins):
+    check(parse_study(two_plugins[0]))
+    assert {"squeeze", "press"} <= set(KINDS)
+
+
+def test_a_kind_with_a_computed_name_depends_on_all_plugins(two_plugins):
+    mapping, folder = two_plugins
+    path = folder / "mine.py"
+    path.write_text(path.read_text().replace('@register("squeeze")', '@register("squ" + "eeze")'))
+    old = keys(mapping)
+    (folder / "other.py").write_text("# a comment\n")
+    assert {name.split("/")[1] for name, key in keys(mapping).items() if old[name] != key} == {"looking", "tiny"}
+
+
+def test_the_place_of_a_plugin_and_the_project_beside_it_are_not_in_its_key(plugged, tmp_path):
+    mapping, path = plugged
+    old = keys(mapping)
+    (tmp_path / "cnntention").mkdir()
+    (tmp_path / "cnntention" / "models.py").touch()
+    assert keys(mapping) == old
+    mapping["plugins"] = [str(path.rename(tmp_path / "cnntention" / "new.py"))]
+    assert keys(mapping) == old
+
+
+def test_a_kind_that_is_taken_is_refused(two_plugins):
+    mapping, folder = two_plugins
+    path = folder / "yours.py"
+    path.write_text(path.read_text().replace("press", "cbam"))
+    with pytest.raises(
+        UserError, match=r"^configuration: plugins: .*yours\.py registers 'cbam', which is built in; use"
+    ):
+        parse_study(mapping)
+    path.write_text(path.read_text().replace("cbam", "squeeze"))
+    with pytest.raises(UserError, match=r"plugins: .*mine\.py and .*yours\.py both register 'squeeze'; rename one\.$"):
+        parse_study(mapping)
+    path.write_text(path.read_text().replace('"squeeze"', '"cbam".lower()'))  # known only when it is imported
+    with pytest.raises(
+        UserError, match=r"yours\.py cannot be imported \(ValueError: 'cbam' is registered already, by cnn"
+    ):
+        check(parse_study(mapping))
+    path.write_text("class :")
+    with pytest.raises(UserError, match=r"yours\.py is not Python \(.*line 1"):
+        parse_study(mapping)
+
+
 def test_a_plugin_option_or_kind_that_is_not_known(plugged):
     mapping, path = plugged
     with pytest.raises(UserError, match=r"looking\.attention\.stage3: unknown key 'ratoi'; did you mean 'ratio'"):
@@ -322,7 +412,6 @@ def test_a_plugin_option_or_kind_that_is_not_known(plugged):
 
 def test_config_knows_no_torch():
     import subprocess
-    import sys
 
     code = "import sys, cnntention.config, cnntention.plan, cnntention.data.archives; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

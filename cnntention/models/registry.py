@@ -5,11 +5,13 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
-from cnntention.config import STAGES, Model, Study, nearest
+from cnntention.config import STAGES, Model, Study, digest, nearest
+from cnntention.config.plugins import with_imports
 from cnntention.errors import UserError
 from cnntention.models.attention import KINDS, Attention
 from cnntention.models.resnet import ResNet
@@ -17,9 +19,17 @@ from cnntention.seeding import seeded
 
 
 def load_plugins(paths: Iterable[str]) -> None:
-    """Import the files that register a user's own attention modules; raises UserError if one cannot be imported."""
+    """Import the files that register a user's own attention modules; raises UserError if one cannot be imported.
+
+    `import helper` and `from . import helper` find what lies beside the plugin.
+    """
     for path in paths:
-        name = f"cnntention_plugin_{Path(path).stem}"
+        folder = Path(path).resolve().parent
+        package = f"cnntention_plugins_{digest(str(folder))}"
+        sys.modules.setdefault(package, ModuleType(package)).__path__ = [str(folder)]
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+        name = f"{package}.{Path(path).stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or not Path(path).is_file():
             raise UserError(f"plugins: cannot read {path!r}; give the path of a Python file.")
@@ -29,6 +39,10 @@ def load_plugins(paths: Iterable[str]) -> None:
             spec.loader.exec_module(module)
         except Exception as error:
             raise UserError(f"plugins: {path} cannot be imported ({type(error).__name__}: {error}).") from error
+        for file in with_imports(Path(path), Path(path).parent) - {Path(path)}:
+            found = getattr(sys.modules.get(file.stem), "__file__", None)
+            if found and file.resolve().parent == folder and Path(found).resolve() != file.resolve():
+                raise UserError(f"plugins: `import {file.stem}` finds {found}, not {file}; rename the latter.")
 
 
 def check(study: Study) -> None:
