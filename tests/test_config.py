@@ -215,6 +215,16 @@ def test_a_change_renames_exactly_the_runs_that_it_changes(small, path, value, m
     assert {name.split("/")[1] for name in old if old[name] != new[name]} == models
 
 
+def test_renaming_a_model_or_recipe_changes_the_path_but_not_the_key(small):
+    old = parse_study(small).runs()[1]
+    for kind, before, after in (("models", "looking", "seeing"), ("recipes", "brief", "short")):
+        small[kind][after] = small[kind].pop(before)
+    small["experiments"]["first"]["grid"] |= {"models": ["tiny", "seeing"], "recipes": "short"}
+    new = parse_study(small).runs()[1]
+    assert new.key == old.key
+    assert new.folder == old.folder.replace("looking", "seeing").replace("brief", "short")
+
+
 def test_spelling_out_a_default_changes_no_identity(small):
     assert keys(changed(small, "models/looking/attention/stage3/residual", "gated")) == keys(small)
     assert keys(changed(small, "recipes/brief/precision", "fp32")) == keys(small)
