@@ -77,7 +77,7 @@ class Candidate:
         if naive:
             for name, module in list(attention_modules(self.net)):
                 if hasattr(module, "query"):
-                    setattr(self.net, name, NaiveAttention(module))
+                    self.net.attention[name] = NaiveAttention(module)
             self.data = DataLoader(PilImages(images, labels), BATCH, shuffle=True)
         else:
             self.net.to(memory_format=torch.channels_last)

@@ -6,7 +6,7 @@ A golden test (`tests/test_golden.py`) fails when a step's numbers change and it
 """
 
 PREPARATION = 1
-TRAINING = 2
+TRAINING = 3
 EVALUATION = 2
 DIAGNOSIS = 1
 EXPLANATION = 2

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 
 import pytest
 import yaml
@@ -214,6 +215,16 @@ def test_a_change_renames_exactly_the_runs_that_it_changes(small, path, value, m
     assert {name.split("/")[1] for name in old if old[name] != new[name]} == models
 
 
+def test_renaming_a_model_or_recipe_changes_the_path_but_not_the_key(small):
+    old = parse_study(small).runs()[1]
+    for kind, before, after in (("models", "looking", "seeing"), ("recipes", "brief", "short")):
+        small[kind][after] = small[kind].pop(before)
+    small["experiments"]["first"]["grid"] |= {"models": ["tiny", "seeing"], "recipes": "short"}
+    new = parse_study(small).runs()[1]
+    assert new.key == old.key
+    assert new.folder == old.folder.replace("looking", "seeing").replace("brief", "short")
+
+
 def test_spelling_out_a_default_changes_no_identity(small):
     assert keys(changed(small, "models/looking/attention/stage3/residual", "gated")) == keys(small)
     assert keys(changed(small, "recipes/brief/precision", "fp32")) == keys(small)
@@ -296,7 +307,7 @@ def test_a_module_of_your_own_is_one_registered_class(plugged):
     check(study)
     net = build(study.models["looking"], 3, 10)
     assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    assert type(net.att3).__name__ == "Squeeze"
+    assert type(net.attention["stage3"]).__name__ == "Squeeze"
 
 
 def test_editing_a_plugin_renames_the_runs_of_its_models_only(plugged):
@@ -305,6 +316,95 @@ def test_editing_a_plugin_renames_the_runs_of_its_models_only(plugged):
     path.write_text(path.read_text() + "\n# changed\n")
     new = keys(mapping)
     assert {name.split("/")[1] for name in old if old[name] != new[name]} == {"looking"}
+
+
+@pytest.fixture
+def two_plugins(small, tmp_path, monkeypatch):
+    """`looking` has a kind of mine.py, which imports help.py and so the package more; `tiny` has one of yours.py."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "__init__.py").write_text("from .deep import FOUR\n")
+    (more / "deep.py").write_text("FOUR = 4\n")
+    (tmp_path / "help.py").write_text("import more\n\nFOUR = more.FOUR\n")
+    (tmp_path / "mine.py").write_text("import help as h\nfrom help import FOUR\n" + PLUGIN.format(kind="squeeze"))
+    (tmp_path / "yours.py").write_text("from . import other\n" + PLUGIN.format(kind="press"))
+    (tmp_path / "other.py").touch()
+    (tmp_path / "unused.py").touch()
+    small["plugins"] = [str(tmp_path / "mine.py"), str(tmp_path / "yours.py")]
+    small["models"]["looking"]["attention"]["stage3"] = {"kind": "squeeze"}
+    small["models"]["tiny"]["attention"] = {"stage3": {"kind": "press"}}
+    yield small, tmp_path
+    for kind in ("squeeze", "press"):
+        KINDS.pop(kind, None)
+    for name in ("help", "more", "more.deep"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("file", "models"),
+    [
+        ("mine.py", {"looking"}),
+        ("help.py", {"looking"}),
+        ("more/__init__.py", {"looking"}),
+        ("more/deep.py", {"looking"}),
+        ("yours.py", {"tiny"}),
+        ("other.py", {"tiny"}),
+        ("unused.py", set()),
+    ],
+)
+def test_a_plugins_key_holds_its_file_and_what_that_imports_from_beside_it(two_plugins, file, models):
+    mapping, folder = two_plugins
+    old = keys(mapping)
+    with (folder / file).open("a") as text:
+        text.write("# a comment\n")
+    new = keys(mapping)
+    assert {name.split("/")[1] for name in old if old[name] != new[name]} == models
+
+
+def test_plugins_find_what_lies_beside_them(two_plugins):
+    check(parse_study(two_plugins[0]))
+    assert {"squeeze", "press"} <= set(KINDS)
+
+
+def test_a_kind_with_a_computed_name_depends_on_all_plugins(two_plugins):
+    mapping, folder = two_plugins
+    path = folder / "mine.py"
+    path.write_text(path.read_text().replace('@register("squeeze")', '@register("squ" + "eeze")'))
+    old = keys(mapping)
+    (folder / "other.py").write_text("# a comment\n")
+    assert {name.split("/")[1] for name, key in keys(mapping).items() if old[name] != key} == {"looking", "tiny"}
+
+
+def test_the_place_of_a_plugin_and_the_project_beside_it_are_not_in_its_key(plugged, tmp_path):
+    mapping, path = plugged
+    old = keys(mapping)
+    (tmp_path / "cnntention").mkdir()
+    (tmp_path / "cnntention" / "models.py").touch()
+    assert keys(mapping) == old
+    mapping["plugins"] = [str(path.rename(tmp_path / "cnntention" / "new.py"))]
+    assert keys(mapping) == old
+
+
+def test_a_kind_that_is_taken_is_refused(two_plugins):
+    mapping, folder = two_plugins
+    path = folder / "yours.py"
+    path.write_text(path.read_text().replace("press", "cbam"))
+    with pytest.raises(
+        UserError, match=r"^configuration: plugins: .*yours\.py registers 'cbam', which is built in; use"
+    ):
+        parse_study(mapping)
+    path.write_text(path.read_text().replace("cbam", "squeeze"))
+    with pytest.raises(UserError, match=r"plugins: .*mine\.py and .*yours\.py both register 'squeeze'; rename one\.$"):
+        parse_study(mapping)
+    path.write_text(path.read_text().replace('"squeeze"', '"cbam".lower()'))  # known only when it is imported
+    with pytest.raises(
+        UserError, match=r"yours\.py cannot be imported \(ValueError: 'cbam' is registered already, by cnn"
+    ):
+        check(parse_study(mapping))
+    path.write_text("class :")
+    with pytest.raises(UserError, match=r"yours\.py is not Python \(.*line 1"):
+        parse_study(mapping)
 
 
 def test_a_plugin_option_or_kind_that_is_not_known(plugged):
@@ -322,7 +422,6 @@ def test_a_plugin_option_or_kind_that_is_not_known(plugged):
 
 def test_config_knows_no_torch():
     import subprocess
-    import sys
 
     code = "import sys, cnntention.config, cnntention.plan, cnntention.data.archives; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

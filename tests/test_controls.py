@@ -30,7 +30,7 @@ def test_controls_are_not_learned(query_key):
     net(torch.randn(4, 3, 16, 16)).logsumexp(1).sum().backward()
     optimizer.step()
     same = {name for name, p in net.named_parameters() if torch.equal(p, before[name])}
-    assert same == {f"att3.{part}.{kind}" for part in ("query", "key") for kind in ("weight", "bias")}
+    assert same == {f"attention.stage3.{part}.{kind}" for part in ("query", "key") for kind in ("weight", "bias")}
 
 
 def test_frozen_and_learned_attention_start_alike():
@@ -76,23 +76,24 @@ def test_without_positions_attention_does_not_know_where_things_are():
 def test_two_modules_in_one_slot_work_one_after_the_other():
     net = build(Model(depth=8, width=4, attention={"stage2": [SMALL_CBAM, ALONE]}), 3, 10)
     names = dict(attention_modules(net))
-    assert list(names) == ["att2.0", "att2.1"]
+    assert list(names) == ["stage2_0", "stage2_1"]
     x = torch.randn(2, 8, 6, 6)
-    assert torch.equal(net.att2(x), names["att2.1"](names["att2.0"](x)))
+    assert torch.equal(net.attention["stage2"](x), names["stage2_1"](names["stage2_0"](x)))
     maps = attention_maps(net, torch.randn(2, 3, 16, 16))
-    assert maps["att2.0"]["channel"].shape == (2, 8)
-    assert maps["att2.1"]["attention"].shape == (2, 1, 64, 64)
+    assert maps["stage2_0"]["channel"].shape == (2, 8)
+    assert maps["stage2_1"]["attention"].shape == (2, 1, 64, 64)
 
 
 def test_in_every_block_the_attention_stands_before_the_shortcut():
     net = build(
         Model(depth=14, width=4, attention={"stage2": SMALL_CBAM | {"residual": "none"}}, placement="block"), 3, 10
     )
-    assert [name for name, _ in attention_modules(net)] == ["layer2.0.att", "layer2.1.att"]
+    assert [name for name, _ in attention_modules(net)] == ["stage2_block0", "stage2_block1"]
     block, x = net.eval().layer2[1], torch.randn(2, 8, 6, 6)
-    assert isinstance(block.att, CBAM)
+    attention = net.attention["stage2_block1"]
+    assert isinstance(attention, CBAM)
     branch = block.bn2(block.conv2(block.bn1(block.conv1(x)).relu()))
-    torch.testing.assert_close(block(x), (block.att(branch) + x).relu())
+    torch.testing.assert_close(block(x, attention), (attention(branch) + x).relu())
 
 
 def test_weight_decay_spares_attention_wherever_it_sits():
@@ -109,6 +110,6 @@ def test_weight_decay_spares_attention_wherever_it_sits():
 def test_the_state_of_attention_is_its_gate_and_norms():
     net = build(Model(depth=8, width=4, attention={"stage3": ALONE}), 3, 10)
     state = attention_state(net)
-    assert set(state) == {"att3.gate", "att3.query", "att3.key", "att3.value"}
-    assert state["att3.gate"] == 0.5
-    assert state["att3.query"] == pytest.approx(net.att3.query.weight.square().sum().sqrt().item())
+    assert set(state) == {"stage3.gate", "stage3.query", "stage3.key", "stage3.value"}
+    assert state["stage3.gate"] == 0.5
+    assert state["stage3.query"] == pytest.approx(net.attention["stage3"].query.weight.square().sum().sqrt().item())

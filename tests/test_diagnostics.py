@@ -31,7 +31,7 @@ CBAM = {"kind": "cbam", "reduction": 4}
 
 
 def network(**options):
-    """A small untrained network with one attention module, att2, on 16 channels and 8 x 8 positions."""
+    """A small untrained network with one attention module, stage2, on 16 channels and 8 x 8 positions."""
     return build(Model(depth=8, width=8, attention={"stage2": options}), 3, 10, seed=1).eval()
 
 
@@ -125,14 +125,15 @@ def test_a_closed_gate_is_off(images, options):
 
 def test_without_queries_and_keys_attention_is_uniform(images):
     net = network(**MULTI_HEAD)
-    for layer in (net.att2.query, net.att2.key):
+    for layer in (net.attention["stage2"].query, net.attention["stage2"].key):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-    module = diagnosed(net, images)["modules"]["att2"]
+    module = diagnosed(net, images)["modules"]["stage2"]
     attention = module["attention"]
     assert module["state"] == "uniform"
     assert module["norms"]["query"] == module["norms"]["key"] == 0
-    assert module["norms"]["value"] == pytest.approx(net.att2.value.weight.square().sum().sqrt().item(), rel=1e-5)
+    weight = net.attention["stage2"].value.weight
+    assert module["norms"]["value"] == pytest.approx(weight.square().sum().sqrt().item(), rel=1e-5)
     assert attention["entropy"] == pytest.approx(1, abs=1e-6)
     assert attention["distance"] == pytest.approx(attention["uniform_distance"], rel=1e-5)
     assert attention["uniform_distance"] == pytest.approx(0.4178, abs=1e-4)  # 8 x 8 positions
@@ -142,9 +143,9 @@ def test_without_queries_and_keys_attention_is_uniform(images):
 
 def test_one_head_that_is_not_uniform_is_alive(images):
     net = network(**MULTI_HEAD)
-    nn.init.zeros_(net.att2.query.weight[:12])  # of 16 channels: all but the last head's
-    nn.init.zeros_(net.att2.query.bias)
-    module = diagnosed(net, images)["modules"]["att2"]
+    nn.init.zeros_(net.attention["stage2"].query.weight[:12])  # of 16 channels: all but the last head's
+    nn.init.zeros_(net.attention["stage2"].query.bias)
+    module = diagnosed(net, images)["modules"]["stage2"]
     nearly = [head["entropy"] > 0.999 for head in module["attention"]["heads"]]
     assert nearly == [True, True, True, False]
     assert module["state"] == "alive"
@@ -153,9 +154,9 @@ def test_one_head_that_is_not_uniform_is_alive(images):
 def test_identical_heads_are_one(images):
     net = network(kind="multi-head", heads=2, gate_init=0.8)
     with torch.no_grad():
-        for layer in (net.att2.query, net.att2.key):
+        for layer in (net.attention["stage2"].query, net.attention["stage2"].key):
             layer.weight[8:], layer.bias[8:] = layer.weight[:8].clone(), layer.bias[:8].clone()
-    attention = diagnosed(net, images)["modules"]["att2"]["attention"]
+    attention = diagnosed(net, images)["modules"]["stage2"]["attention"]
     assert attention["head_diversity"] == pytest.approx(0, abs=1e-6)
     assert attention["effective_heads"] == pytest.approx(1, abs=1e-6)
     assert 0 < attention["entropy"] < 0.999
@@ -163,9 +164,9 @@ def test_identical_heads_are_one(images):
 
 def test_cbam_without_weights_is_a_constant_factor(images):
     net = network(**CBAM)
-    for parameter in net.att2.parameters():
+    for parameter in net.attention["stage2"].parameters():
         nn.init.zeros_(parameter)
-    module = diagnosed(net, images)["modules"]["att2"]
+    module = diagnosed(net, images)["modules"]["stage2"]
     half = {"mean": 0.5, "spread": 0.0, "image_spread": 0.0}
     assert module["gates"] == {"channel": half, "spatial": half}
     assert module["relative_change"] == pytest.approx(0.25)  # x + x / 4
@@ -177,9 +178,9 @@ def test_cbam_without_weights_is_a_constant_factor(images):
 
 def test_one_gate_that_varies_is_enough(images):
     net = network(**CBAM)
-    for parameter in net.att2.mlp.parameters():
+    for parameter in net.attention["stage2"].mlp.parameters():
         nn.init.zeros_(parameter)
-    module = diagnosed(net, images)["modules"]["att2"]
+    module = diagnosed(net, images)["modules"]["stage2"]
     assert module["gates"]["channel"]["image_spread"] == 0 < 0.01 < module["gates"]["spatial"]["image_spread"]
     assert module["state"] == "alive"
 
@@ -194,11 +195,11 @@ def test_a_fixed_mask_is_a_constant_factor():
 def test_maps_are_measured_on_the_first_images_alone(images):
     net = network(**MULTI_HEAD)
     found, first = (
-        diagnosed(net, x, Diagnostics(map_images=30))["modules"]["att2"]["attention"] for x in (images, images[:30])
+        diagnosed(net, x, Diagnostics(map_images=30))["modules"]["stage2"]["attention"] for x in (images, images[:30])
     )
     assert found["entropy"] == pytest.approx(first["entropy"], rel=1e-5)
     assert found["effective_heads"] == pytest.approx(first["effective_heads"], rel=1e-5)
-    everything = diagnosed(net, images, Diagnostics(map_images=60))["modules"]["att2"]["attention"]
+    everything = diagnosed(net, images, Diagnostics(map_images=60))["modules"]["stage2"]["attention"]
     assert found["entropy"] != pytest.approx(everything["entropy"], rel=1e-5)
 
 
@@ -219,10 +220,10 @@ def test_untrained_open_attention_is_alive(images):
 
 
 def test_the_thresholds_decide(images):
-    module = diagnosed(network(**CBAM), images)["modules"]["att2"]
+    module = diagnosed(network(**CBAM), images)["modules"]["stage2"]
     assert state(module, Alive(relative_change=9)) == "off"
     assert state(module, Alive(gate_spread=0.5)) == "constant"
-    module = diagnosed(network(**MULTI_HEAD), images)["modules"]["att2"]
+    module = diagnosed(network(**MULTI_HEAD), images)["modules"]["stage2"]
     assert state(module, Alive(entropy=0.1)) == "uniform"
 
 
@@ -233,8 +234,8 @@ def test_a_plugin_without_maps_is_off_or_alive(images, monkeypatch):
 
     monkeypatch.setitem(KINDS, "doubling", Doubling)
     net = network(**CBAM)
-    net.att2 = Doubling()
-    module = diagnosed(net, images)["modules"]["att2"]
+    net.attention["stage2"] = Doubling()
+    module = diagnosed(net, images)["modules"]["stage2"]
     assert (module["kind"], module["state"], module["relative_change"]) == ("doubling", "alive", 1.0)
     assert (module["attention"], module["gates"], module["gate"], module["norms"]) == (None, None, None, {})
 
@@ -243,9 +244,9 @@ def test_a_plugin_without_maps_is_off_or_alive(images, monkeypatch):
 
 
 def changed(net: nn.Module, name: str, module: nn.Module) -> nn.Module:
-    """A copy of the net with another module under that name."""
-    copied = copy.deepcopy(net)
-    copied.set_submodule(name, module)
+    """A copy of the net with another module in place of the attention module of that name."""
+    copied, paths = copy.deepcopy(net), {part: path for path, part in net.named_modules()}
+    copied.set_submodule(paths[dict(attention_modules(net))[name]], module)
     return copied
 
 
@@ -261,7 +262,7 @@ class Fixed(nn.Module):
 @torch.no_grad()
 def mean_of(net: nn.Module, name: str, images: torch.Tensor) -> nn.Module:
     """The module's mean effect, from its inputs on all images at once."""
-    inputs, module = [], net.get_submodule(name)
+    inputs, module = [], dict(attention_modules(net))[name]
     with module.register_forward_pre_hook(lambda _, args: inputs.append(args[0])):
         net(images)
     (x,) = inputs
@@ -281,7 +282,7 @@ def test_ablations_equal_networks_built_without(name, images):
     assert hits[INTACT].all()
     plain = copy.deepcopy(net)
     for slot, module in attention_modules(net):
-        plain.set_submodule(slot, nn.Identity())
+        plain = changed(plain, slot, nn.Identity())
         for ablation, other in (("identity", nn.Identity()), ("mean", mean_of(net, slot, images))):
             expected = answers(changed(net, slot, other), images) == labels
             assert torch.equal(hits[slot, ablation], expected), (slot, ablation)
@@ -316,8 +317,9 @@ def test_without_all_is_the_baseline_of_the_same_seed(images):
 def test_a_head_whose_value_is_zero_is_not_missed(images):
     net = network(**MULTI_HEAD)
     with torch.no_grad():
-        net.att2.value.weight[4:8], net.att2.value.bias[4:8] = 0, 0  # of 16 channels: head 1's
-    heads = diagnosed(net, images)["modules"]["att2"]["attention"]["heads"]
+        value = net.attention["stage2"].value
+        value.weight[4:8], value.bias[4:8] = 0, 0  # of 16 channels: head 1's
+    heads = diagnosed(net, images)["modules"]["stage2"]["attention"]["heads"]
     assert heads[1]["drop"] == heads[1]["drop_se"] == 0
     assert any(heads[i]["drop"] > 0 for i in (0, 2, 3))
 
@@ -334,7 +336,7 @@ def test_the_error_of_a_drop_is_mcnemars():
 def test_features_that_are_zero_give_no_infinity(images):
     net = network(**MULTI_HEAD)
     nn.init.zeros_(net.conv1.weight)
-    assert np.isfinite(diagnosed(net, images)["modules"]["att2"]["relative_change"])
+    assert np.isfinite(diagnosed(net, images)["modules"]["stage2"]["relative_change"])
 
 
 # --- the sample, the command, the tables ------------------------------------------------------------------------
@@ -387,12 +389,12 @@ def test_the_command(there):
     assert (found["images"], found["map_images"]) == (80, 8)
     assert found["thresholds"] == {"relative_change": 0.01, "entropy": 0.999, "gate_spread": 0.01}
     assert {name: module["kind"] for name, module in found["modules"].items()} == {
-        "att2": "cbam",
-        "att3": "self-attention",
+        "stage2": "cbam",
+        "stage3": "self-attention",
     }
     assert found["attention_alive"] is True
-    gate = files.read_json(f"{looking.folder}/run.json")["gates"]["att3"]
-    assert found["modules"]["att3"]["gate"] == pytest.approx(gate, rel=1e-5)
+    gate = files.read_json(f"{looking.folder}/run.json")["gates"]["stage3"]
+    assert found["modules"]["stage3"]["gate"] == pytest.approx(gate, rel=1e-5)
     baseline = files.read_json(f"{tiny.folder}/attention.json")
     assert (baseline["attention_alive"], baseline["modules_alive"], baseline["modules"]) == (None, 0, {})
     assert baseline["without_all"] is None
@@ -412,14 +414,14 @@ def test_the_tables(there):
     records = [Record(run) for run in runs]
     table = attention_table(records)
     assert tuple(table.columns) == COLUMNS
-    assert table["module"].tolist() == ["att2", "att3"]
+    assert table["module"].tolist() == ["stage2", "stage3"]
     found = files.read_json(f"{runs[1].folder}/attention.json")["modules"]
     cbam, self_attention = (row for _, row in table.iterrows())
-    assert cbam["channel_spread"] == found["att2"]["gates"]["channel"]["spread"]
-    assert cbam["norm_mlp.0"] == found["att2"]["norms"]["mlp.0"]
+    assert cbam["channel_spread"] == found["stage2"]["gates"]["channel"]["spread"]
+    assert cbam["norm_mlp.0"] == found["stage2"]["norms"]["mlp.0"]
     assert cbam[["gate", "entropy", "norm_query"]].isna().all()
-    assert self_attention["entropy"] == found["att3"]["attention"]["entropy"]
-    assert self_attention["accuracy_drop_mean"] == found["att3"]["mean_effect"]["drop"]
+    assert self_attention["entropy"] == found["stage3"]["attention"]["entropy"]
+    assert self_attention["accuracy_drop_mean"] == found["stage3"]["mean_effect"]["drop"]
     assert self_attention[["channel_spread", "head_diversity", "norm_spatial"]].isna().all()
     without = files.read_json(f"{runs[1].folder}/attention.json")["without_all"]["accuracy"]
     rows = pd.DataFrame([liveness(record) for record in records])

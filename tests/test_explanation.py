@@ -10,9 +10,9 @@ from conftest import small_study
 
 from cnntention import files, plan
 from cnntention.cli import main
-from cnntention.config import Model, Run, parse_study
+from cnntention.config import STAGES, Model, Run, parse_study
 from cnntention.data.augment import Batches
-from cnntention.explanation.cam import SLOTS, both_targets, choose_images, explain, grad_cam, sample, summary
+from cnntention.explanation.cam import both_targets, choose_images, explain, grad_cam, sample, summary
 from cnntention.models.registry import build
 from cnntention.report.explanation_tables import agreement, explanation_tables, run_columns
 from cnntention.report.records import Record
@@ -26,7 +26,7 @@ MODELS = {
 def plain_grad_cam(net, image, target, stage):
     """Selvaraju et al. 2017, eq. 1 and 2, for one image; scaled to [0, 1] and resized as pytorch-grad-cam does."""
     kept = []
-    hook = getattr(net, SLOTS[stage]).register_forward_hook(lambda _, __, out: kept.append(out))
+    hook = net.end(stage).register_forward_hook(lambda _, __, out: kept.append(out))
     score = net(image[None])[0, target]
     hook.remove()
     (features,) = kept
@@ -39,7 +39,7 @@ def plain_grad_cam(net, image, target, stage):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("stage", SLOTS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_maps_equal_the_equation(name, stage):
     net = build(MODELS[name], 3, 10, seed=2).eval()
     torch.manual_seed(0)
@@ -52,7 +52,7 @@ def test_maps_equal_the_equation(name, stage):
 
 def test_maps_leave_the_network_as_it_was():
     net = build(MODELS["self-attention"], 3, 10).eval()
-    net.att3.query.requires_grad_(False)  # as query_key: frozen has it
+    net.attention["stage3"].query.requires_grad_(False)  # as query_key: frozen has it
     before = {name: parameter.requires_grad for name, parameter in net.named_parameters()}
     with pytest.raises(IndexError):
         grad_cam(net, torch.randn(2, 3, 16, 16), torch.tensor([0, 99]))
@@ -75,7 +75,7 @@ def test_explain_uses_the_chosen_images_as_the_test_split_has_them():
     same = result["predicted"] == result["labels"]
     assert np.array_equal(result["cam.stage2.predicted"][same], result["cam.stage2.label"][same])
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-    assert set(summary(result)) == {f"{stage}.{target}" for stage in SLOTS for target in ("predicted", "label")}
+    assert set(summary(result)) == {f"{stage}.{target}" for stage in STAGES for target in ("predicted", "label")}
 
 
 def test_empty_maps_are_counted():
@@ -141,13 +141,13 @@ def test_the_command_scores_what_applies(explained):
     assert made["sanity"]["images"] == 4
     uniform = made["scores"]["localisation"]["stage3"]["label"]["match+cue"]["uniform"]
     assert uniform["mass"] == pytest.approx(98 / 1024)
-    assert list(made["lookup"]["modules"]) == ["att3"]
+    assert list(made["lookup"]["modules"]) == ["stage3"]
     assert files.read_json(f"{plain.folder}/explanations.json")["lookup"]["modules"] == {}
     stored = files.read_tensors(f"{looking.folder}/explanations.safetensors")
     assert made["queries"] == ["match", "cue"]
     assert stored["cam.stage3.label"].shape == (5, 32, 32)
-    assert stored["attention.att3"].shape == (5, 2, 1, 8, 8)
-    assert stored["attention.att3.queries"].max() < 8
+    assert stored["attention.stage3"].shape == (5, 2, 1, 8, 8)
+    assert stored["attention.stage3.queries"].max() < 8
 
 
 def test_explaining_again_gives_the_same_bytes(explained):

@@ -123,7 +123,7 @@ def test_the_cascade_goes_from_the_top_to_all(placement):
         same = {n for n, v in net.state_dict().items() if torch.equal(v, fresh.state_dict()[n])}
         drawn[level] = {name.split(".")[0] for name in same if name.endswith("weight") and before[name].ndim > 1}
     kept_ones = {"fc": {"fc"}, "stage3": {"fc", "layer3"}}
-    kept_ones["stage2"] = kept_ones["stage3"] | {"layer2"} | ({"att2"} if placement == "stage" else set())
+    kept_ones["stage2"] = kept_ones["stage3"] | {"layer2", "attention"}  # stage 2 has attention, and no other
     kept_ones["stage1"] = kept_ones["stage2"] | {"layer1"}
     kept_ones["all"] = kept_ones["stage1"] | {"conv1"}
     assert drawn == kept_ones

@@ -90,15 +90,16 @@ def test_the_ceiling_of_two_boxes(stage, expected):
 
 
 def test_a_grid_rounds_up_as_the_network_does():
-    from cnntention.config import Model
+    from cnntention.config import STAGES, Model
     from cnntention.models.registry import build
 
     net, sizes = build(Model(depth=8, width=4), 1, 10).eval(), {}
-    for number in (1, 2, 3):
-        layer = getattr(net, f"layer{number}")
-        layer.register_forward_hook(lambda _, __, out, n=number: sizes.update({f"stage{n}": tuple(out.shape[2:])}))
+    for stage in STAGES:
+        net.end(stage).register_forward_hook(
+            lambda _, __, out, stage=stage: sizes.update({stage: tuple(out.shape[2:])})
+        )
     net(torch.zeros(1, 1, 30, 25))
-    assert sizes == {stage: grid(stage, (30, 25)) for stage in sizes}
+    assert sizes == {stage: grid(stage, (30, 25)) for stage in STAGES}
 
 
 def test_normalized_mass_is_0_for_uniform_and_1_for_the_ceiling():

@@ -66,7 +66,7 @@ def test_a_network_whose_attention_is_uniform_scores_1_everywhere(placement):
     found = look_ups(net, chosen(10), codes == 1, codes == 2)
     names = [name for name, module in attention_modules(net) if hasattr(module, "query")]
     assert list(found["modules"]) == names
-    assert "att2.1" in names or "layer2.0.att.1" in names
+    assert "stage2_1" in names or "stage2_block0_1" in names
     for directions in found["modules"].values():
         for heads in directions.values():
             assert [row["score"] for row in heads] == pytest.approx([1] * len(heads), rel=1e-4)
@@ -76,8 +76,8 @@ def test_a_network_whose_attention_is_uniform_scores_1_everywhere(placement):
 def test_look_ups_are_means_over_images_of_either_direction():
     codes = cuematch.generate("test", 11).mask("relation-colour")
     net, images = network(), chosen(11)
-    found = look_ups(net, images, codes == 1, codes == 2)["modules"]["att3"]
-    weights, _ = matrices(net, images.images)["att3"]
+    found = look_ups(net, images, codes == 1, codes == 2)["modules"]["stage3"]
+    weights, _ = matrices(net, images.images)["stage3"]
     pool = torch.nn.AvgPool2d(4)
     match, cue = (pool(torch.from_numpy(codes == code).float()).flatten(1) for code in (1, 2))
     for direction, (a, b) in {"match_to_cue": (match, cue), "cue_to_match": (cue, match)}.items():
@@ -96,16 +96,16 @@ def test_rows_are_those_of_the_query_cells():
     draws = np.random.default_rng(0)
     places = {name: draws.integers(0, (28, 32), (9, 2)) for name in ("a", "b", "c")}
     found = attention_rows(net, images, places)
-    assert set(found) == {f"attention.{n}{s}" for n in ("att2.0", "att2.1", "att3") for s in ("", ".queries")}
-    assert found["attention.att2.1"].shape == (9, 3, 1, 14, 16)
-    assert found["attention.att3"].shape == (9, 3, 2, 7, 8)
-    np.testing.assert_allclose(found["attention.att3"].astype(float).sum(axis=(3, 4)), 1, atol=0.01)
-    weights, _ = matrices(net, images.images)["att3"]
+    assert set(found) == {f"attention.{n}{s}" for n in ("stage2_0", "stage2_1", "stage3") for s in ("", ".queries")}
+    assert found["attention.stage2_1"].shape == (9, 3, 1, 14, 16)
+    assert found["attention.stage3"].shape == (9, 3, 2, 7, 8)
+    np.testing.assert_allclose(found["attention.stage3"].astype(float).sum(axis=(3, 4)), 1, atol=0.01)
+    weights, _ = matrices(net, images.images)["stage3"]
     for image, query in ((0, 0), (8, 2)):
         row, column = list(places.values())[query][image] // 4
-        assert found["attention.att3.queries"][image, query].tolist() == [row, column]
+        assert found["attention.stage3.queries"][image, query].tolist() == [row, column]
         expected = weights[image, :, row * 8 + column].reshape(2, 7, 8)
-        np.testing.assert_allclose(found["attention.att3"][image, query], expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(found["attention.stage3"][image, query], expected, rtol=1e-3, atol=1e-6)
 
 
 def test_queries_of_cuematch_are_the_objects_centres():

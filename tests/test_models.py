@@ -68,6 +68,28 @@ def test_every_kind_is_tested_small(kind):
     assert kind in SMALL
 
 
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("placement", ["stage", "block"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_net_attention_holds_all_attention_and_nothing_else(kind, placement, several):
+    """By slot, in the order in which the network uses them; several modules in one slot are numbered."""
+    slot = SMALL[kind].modules["stage1"] * (2 if several else 1)
+    model = Model(depth=14, width=8, attention={"stage1": slot, "stage3": slot}, placement=placement)
+    net, used = build(model, 3, 10), []
+    slots = [s for stage in ("stage1", "stage3") for s in ([stage] if placement == "stage" else net.slots(stage)[:-1])]
+    assert list(net.attention) == slots
+    found = dict(attention_modules(net))
+    assert list(found) == [f"{slot}_{i}" for slot in slots for i in (0, 1)] if several else slots
+    assert set(found.values()) == {module for module in net.modules() if type(module) is KINDS[kind]}
+    for module in found.values():
+        module.register_forward_hook(lambda module, *_: used.append(module))
+    net(torch.randn(1, 3, 8, 8))
+    assert used == list(found.values())
+    own = {name for name, _ in net.named_parameters() if name.startswith("attention.")}
+    plain = {name for name, _ in build(Model(depth=14, width=8), 3, 10).named_parameters()}
+    assert {name for name, _ in net.named_parameters()} - plain == own
+
+
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize(("channels", "size"), [(3, 32), (1, 28)])
 def test_shape_and_every_parameter_gets_a_gradient(name, channels, size):
@@ -139,7 +161,7 @@ PLAIN = {
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_outputs_and_gradients_equal_the_plain_equations(kind, stage, dtype, tolerance):
     torch.manual_seed(stage)
-    module = getattr(build(SMALL[kind], 3, 10), f"att{stage}").to(dtype)
+    module = build(SMALL[kind], 3, 10).attention[f"stage{stage}"].to(dtype)
     for parameter in module.parameters():  # biases too: they start at 0 or tiny
         torch.nn.init.normal_(parameter, std=0.3)
     x = torch.randn(2, 8 * 2 ** (stage - 1), 16, 12, dtype=dtype, requires_grad=True)
@@ -161,7 +183,7 @@ def test_outputs_and_gradients_equal_the_plain_equations(kind, stage, dtype, tol
 def test_bf16_is_the_same_up_to_its_rounding(kind, size):
     """Short sequences take another way on the CPU; 24 images make several pieces of it."""
     torch.manual_seed(0)
-    module = build(SMALL[kind], 3, 10).att1
+    module = build(SMALL[kind], 3, 10).attention["stage1"]
     x = torch.randn(24, 8, size, size)
     exact = module(x) - x
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -211,13 +233,13 @@ def test_a_gate_of_zero_is_the_plain_network_of_the_same_seed():
 def test_residual_options():
     x = torch.randn(2, 8, 8, 8)
     nets = {
-        r: build(everywhere(kind="self-attention", residual=r, gate_init=0.3), 3, 10).att1
+        r: build(everywhere(kind="self-attention", residual=r, gate_init=0.3), 3, 10).attention["stage1"]
         for r in ("none", "plain", "gated")
     }
     y = nets["none"](x)
     torch.testing.assert_close(nets["plain"](x), x + y)
     torch.testing.assert_close(nets["gated"](x), x + 0.3 * y)
-    frozen = build(everywhere(kind="self-attention", gate_init=0.3, gate_learned=False), 3, 10).att1
+    frozen = build(everywhere(kind="self-attention", gate_init=0.3, gate_learned=False), 3, 10).attention["stage1"]
     assert not frozen.gate.requires_grad
 
 
@@ -248,18 +270,18 @@ def test_attention_maps():
     net = build(SMALL["multi-head"], 3, 10).eval()
     maps = attention_maps(net, x)
     assert {slot: tuple(found["attention"].shape) for slot, found in maps.items()} == {
-        "att1": (2, 4, 1024, 1024),
-        "att2": (2, 4, 256, 256),
-        "att3": (2, 4, 64, 64),
+        "stage1": (2, 4, 1024, 1024),
+        "stage2": (2, 4, 256, 256),
+        "stage3": (2, 4, 64, 64),
     }
     for found in maps.values():
         torch.testing.assert_close(found["attention"].sum(-1), torch.ones(found["attention"].shape[:-1]))
     # the map is the one that the output is made with
     features = torch.randn(2, 8, 6, 6)
-    single = build(everywhere(kind="self-attention"), 3, 10).att1
+    single = build(everywhere(kind="self-attention"), 3, 10).attention["stage1"]
     _, _, value = single.heads_of(features)
     mixed = (single.maps(features)["attention"] @ value).transpose(2, 3).reshape(features.shape)
     torch.testing.assert_close(mixed, single.attend(features), rtol=1e-4, atol=1e-5)
-    gates = attention_maps(build(SMALL["cbam"], 3, 10).eval(), x)["att2"]
+    gates = attention_maps(build(SMALL["cbam"], 3, 10).eval(), x)["stage2"]
     assert gates["channel"].shape == (2, 16)
     assert gates["spatial"].shape == (2, 16, 16)

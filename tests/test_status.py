@@ -213,7 +213,7 @@ def test_a_run_that_another_process_trains(half, monkeypatch):
     assert "2 of 2" in row
     assert f"{float(values['images_per_s']):,.0f}" in row
     assert f"{100 * float(values['val_accuracy']):.1f} %" in row
-    assert f"{float(values['att3.gate']):.3f}" in row
+    assert f"{float(values['stage3.gate']):.3f}" in row
     assert "75 % of the training" in text
     assert "1 interrupted" in half.status()  # as soon as the process has ended
 

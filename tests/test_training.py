@@ -148,10 +148,10 @@ def test_schedules_of_very_short_runs(name, steps):
     ("exempt", "spared"),
     [
         ((), set()),
-        (("gates",), {"att3.gate"}),
+        (("gates",), {"attention.stage3.gate"}),
         (("norms",), {"bn1.weight", "layer1.0.bn1.weight"}),
-        (("biases",), {"bn1.bias", "fc.bias", "att3.query.bias"}),
-        (("attention",), {"att3.gate", "att3.query.weight", "att2.mlp.0.weight"}),
+        (("biases",), {"bn1.bias", "fc.bias", "attention.stage3.query.bias"}),
+        (("attention",), {"attention.stage3.gate", "attention.stage3.query.weight", "attention.stage2.mlp.0.weight"}),
     ],
 )
 def test_what_weight_decay_leaves_alone(exempt, spared):
@@ -162,7 +162,7 @@ def test_what_weight_decay_leaves_alone(exempt, spared):
     assert set(found) == set(names.values())
     assert spared <= {name for name, decay in found.items() if decay == 0}
     assert found["conv1.weight"] == 0.3
-    assert found["att3.key.weight"] == (0 if "attention" in exempt else 0.3)
+    assert found["attention.stage3.key.weight"] == (0 if "attention" in exempt else 0.3)
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------

@@ -1,10 +1,8 @@
 """The whole study and its run table: which runs there are, and the key of all that determines their bytes."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -23,8 +21,8 @@ from cnntention.config.experiments import (
     StudyInfo,
 )
 from cnntention.config.models import ATTENTION_OPTIONS, Model
+from cnntention.config.plugins import definitions, hashes
 from cnntention.config.recipes import Recipe
-from cnntention.errors import UserError
 
 
 class Study(Strict):
@@ -111,23 +109,32 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def kinds_exist(self) -> "Study":
+        definitions(self.plugins)  # refuses names that are taken
         if self.plugins:
-            return self  # the plugins' own kinds are known once they are imported: models.registry.check()
+            return self  # a kind's name may be computed: models.registry.check() imports the plugins and knows all
         for name, model in self.models.items():
             for stage, slot in model.modules.items():
                 for options in slot:
                     require(options.kind, ATTENTION_OPTIONS, f"models.{name}.attention.{stage}.kind", "attention kind")
         return self
 
-    # A plugin's code is what a user changes from run to run, so its bytes are part of its models' identity.
     @cached_property
-    def plugin_hashes(self) -> dict[str, str]:
-        return {path: hashlib.sha256(read_plugin(path)).hexdigest() for path in self.plugins}
+    def _definitions(self) -> dict[str, set]:
+        return definitions(self.plugins)
+
+    @property
+    def plugin_hashes(self) -> list[str]:
+        """Of the plugins' files and what these import from beside them."""
+        return hashes(self._definitions[""])
 
     def model_identity(self, name: str) -> dict:
-        model = self.models[name]
-        own = any(kind not in ATTENTION_OPTIONS for kind in model.kinds)
-        return model.identity() | ({"plugins": sorted(self.plugin_hashes.values())} if own else {})
+        """All that determines a network. A plugin's kind: also the file that defines it, and what that imports.
+
+        A kind whose name no plugin has as a literal (it is computed) depends on all files of all plugins.
+        """
+        model, every = self.models[name], self._definitions[""]
+        own = [self._definitions.get(kind, every) for kind in model.kinds if kind not in ATTENTION_OPTIONS]
+        return model.identity() | ({"plugins": hashes(set().union(*own))} if own else {})
 
     def data_key(self, dataset: str) -> str:
         return digest(self.datasets[dataset].preparation())
@@ -223,10 +230,3 @@ class Run:
     @property
     def name(self) -> str:
         return f"{self.dataset}/{self.model}/{self.recipe}/seed{self.seed}"
-
-
-def read_plugin(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"plugins: cannot read {path!r} ({error.strerror}); give the path of a Python file.") from None

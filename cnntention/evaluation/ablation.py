@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cnntention.evaluation.diagnostics import Batch, Measured
 from cnntention.models.attention import CBAM, MultiHead
 from cnntention.models.registry import attention_modules
+from cnntention.models.resnet import ResNet
 
 Patch = tuple[nn.Module, str, Callable[[Tensor], Tensor]]
 """A module, the name of a method of it, and what stands in for that method."""
@@ -23,9 +24,9 @@ class Recorded:
     """What a network computed of a batch."""
 
     logits: Tensor
-    outputs: dict[str, Tensor]
-    """Of the net's children and attention modules, by name, in the order they were computed."""
-    mixed: dict[str, Tensor]
+    outputs: dict[nn.Module, Tensor]
+    """Of the stem, the blocks and the attention modules, in the order they were computed."""
+    mixed: dict[nn.Module, Tensor]
     """What the heads of each multi-head module gave, before its projection."""
 
     @property
@@ -36,7 +37,7 @@ class Recorded:
 
 @torch.no_grad()
 def ablate(
-    net: nn.Module, batches: Iterable[Batch], measured: dict[str, Measured], recorded: Iterable[Recorded] = ()
+    net: ResNet, batches: Iterable[Batch], measured: dict[str, Measured], recorded: Iterable[Recorded] = ()
 ) -> dict[tuple[str, str], Tensor]:
     """Which images are classified right under each ablation: (N,) booleans by (module name, ablation).
 
@@ -54,13 +55,12 @@ def ablate(
         hits[INTACT].append(intact.logits.argmax(1) == labels)
         if modules:
             trials = {
-                (name, ablation): (*replayed(net, intact.outputs, name), patch)
+                (name, ablation): (*replayed(intact.outputs, module), patch)
                 for name, module in modules.items()
-                for ablation, patch in ablations(module, measured[name], intact.mixed.get(name)).items()
+                for ablation, patch in ablations(module, measured[name], intact.mixed.get(module)).items()
             }
-            first = next(name for name in intact.outputs if name in modules)
-            identities = (identity(module) for module in modules.values())
-            trials[WITHOUT_ALL] = (*replayed(net, intact.outputs, first), *identities)
+            first, *_ = modules.values()
+            trials[WITHOUT_ALL] = (*replayed(intact.outputs, first), *map(identity, modules.values()))
             for trial, patches in trials.items():
                 with patched(*patches):
                     hits[trial].append(net(images).argmax(1) == labels)
@@ -95,28 +95,28 @@ def without_head(module: MultiHead, mixed: Tensor, head: int) -> Patch:
 
 
 @torch.no_grad()
-def record(net: nn.Module, images: Tensor) -> Recorded:
+def record(net: ResNet, images: Tensor) -> Recorded:
     """What the network computes of (B, C, H, W) images, for `replayed`."""
-    outputs: dict[str, Tensor] = {}
-    mixed: dict[str, Tensor] = {}
-    modules = dict(attention_modules(net))
+    outputs: dict[nn.Module, Tensor] = {}
+    mixed: dict[nn.Module, Tensor] = {}
+    modules = [module for _, module in attention_modules(net)]
+    blocks = [block for stage in net.stages.values() for block in stage]
     with ExitStack() as hooks:
-        for name, part in (dict(net.named_children()) | modules).items():
-            keep = part.register_forward_hook(lambda _, __, y, name=name: outputs.__setitem__(name, y))
-            hooks.enter_context(keep)
-        for name, module in modules.items():
+        for part in (net.conv1, net.bn1, *blocks, *modules):
+            hooks.enter_context(part.register_forward_hook(lambda part, _, y: outputs.__setitem__(part, y)))
+        for module in modules:
             if isinstance(module, MultiHead) and module.heads > 1:
-                keep = module.out.register_forward_pre_hook(lambda _, x, name=name: mixed.__setitem__(name, x[0]))
+                keep = module.out.register_forward_pre_hook(lambda _, x, module=module: mixed.__setitem__(module, x[0]))
                 hooks.enter_context(keep)
         return Recorded(net(images), outputs, mixed)
 
 
-def replayed(net: nn.Module, outputs: dict[str, Tensor], name: str) -> Iterator[Patch]:
-    """Everything computed before the module gives what it gave: only what follows an ablation is computed again."""
+def replayed(outputs: dict[nn.Module, Tensor], module: nn.Module) -> Iterator[Patch]:
+    """Reuse recorded outputs up to the ablated module; recompute only what follows."""
     for part, output in outputs.items():
-        if part == name:
+        if part is module:
             return
-        yield net.get_submodule(part), "forward", lambda x, output=output: output
+        yield part, "forward", lambda *_, output=output: output
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cnntention.config import Alive
 from cnntention.models.registry import attention_modules
+from cnntention.models.resnet import ResNet
 from cnntention.results.words import State
 
 Batch = tuple[Tensor, Tensor]
@@ -79,17 +80,18 @@ class Watch:
 
 @torch.no_grad()
 def measure(
-    net: nn.Module, batches: Iterable[Batch], map_images: int, run: Callable[[Tensor], object] | None = None
+    net: ResNet, batches: Iterable[Batch], map_images: int, run: Callable[[Tensor], object] | None = None
 ) -> dict[str, Measured]:
     """Watch every attention module of `net` while it classifies the batches; name -> measures.
 
     `run`: what classifies a batch with the network, for a caller that also wants to see it; the network itself if none.
     """
     run = run or net
-    watches = {name: Watch(map_images) for name, _ in attention_modules(net)}
+    watches: dict[str, Watch] = {}
     with ExitStack() as hooks:
-        for name, watch in watches.items():
-            hooks.enter_context(net.get_submodule(name).register_forward_hook(watch))
+        for name, module in attention_modules(net):
+            watches[name] = Watch(map_images)
+            hooks.enter_context(module.register_forward_hook(watches[name]))
         for images, _ in batches:
             run(images)
     return {name: watch.result() for name, watch in watches.items()}

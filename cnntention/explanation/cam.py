@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cnntention.config import STAGES
 from cnntention.data.augment import Batches
 from cnntention.explanation.library import ClassifierOutputTarget, GradCAM, scale_cam_image
+from cnntention.models.resnet import ResNet
 from cnntention.seeding import generator
 
-SLOTS = {"stage1": "att1", "stage2": "att2", "stage3": "att3"}
 TARGETS = ("predicted", "label")
 StageMaps = dict[str, np.ndarray]  # stage -> (N, H, W) float32 in [0, 1]
 
@@ -82,14 +83,14 @@ def gradients_from(layer: nn.Module, model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_()
 
 
-def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, batch_size: int = 32) -> StageMaps:
+def grad_cam(model: ResNet, images: Tensor, classes: Tensor, batch_size: int = 32) -> StageMaps:
     """Maps of (N, C, H, W) normalized images for a class each.
 
     The layer is the stage's output after its attention module, so that all models are compared at the same place.
     pytorch-grad-cam scales each map to [0, 1]: values of two images cannot be compared. A map without positive
     evidence is all zero.
     """
-    layers = [getattr(model, slot) for slot in SLOTS.values()]
+    layers = [model.end(stage) for stage in STAGES]
     maps = np.empty((len(layers), len(images), *images.shape[2:]), np.float32)
     with gradients_from(layers[0], model):
         cam = StagedGradCAM(model=model, target_layers=layers)
@@ -100,10 +101,10 @@ def grad_cam(model: nn.Module, images: Tensor, classes: Tensor, batch_size: int 
                 maps[:, part] = cam(input_tensor=images[part], targets=targets)
         finally:
             cam.activations_and_grads.release()
-    return dict(zip(SLOTS, maps, strict=True))
+    return dict(zip(STAGES, maps, strict=True))
 
 
-def both_targets(model: nn.Module, chosen: Sample) -> dict[str, StageMaps]:
+def both_targets(model: ResNet, chosen: Sample) -> dict[str, StageMaps]:
     """Maps for the predicted and for the true class, which is the same where the sample's prediction is right."""
     predicted = grad_cam(model, chosen.images, chosen.predicted)
     label = {stage: maps.copy() for stage, maps in predicted.items()}
@@ -121,7 +122,7 @@ def picked(maps: dict[str, StageMaps], places: list[int] | slice) -> dict[str, S
 
 def grid(stage: str, shape: tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of a stage's features for images of `shape`: stages 2 and 3 halve them, rounding up."""
-    stride = 2 ** list(SLOTS).index(stage)
+    stride = 2 ** STAGES.index(stage)
     return -(-shape[0] // stride), -(-shape[1] // stride)
 
 
@@ -135,7 +136,7 @@ def pooled(masks: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     return nn.functional.adaptive_avg_pool2d(torch.from_numpy(masks).float(), cells).numpy()
 
 
-def explain(model: nn.Module, batches: Batches, chosen: list[int]) -> dict[str, np.ndarray]:
+def explain(model: ResNet, batches: Batches, chosen: list[int]) -> dict[str, np.ndarray]:
     """The arrays of `stored` for the chosen images."""
     found = sample(model, batches, chosen)
     return stored(found, both_targets(model, found))
@@ -148,7 +149,7 @@ def stored(found: Sample, maps: dict[str, StageMaps]) -> dict[str, np.ndarray]:
     (N, H, W) uint8, a map's [0, 1] as 0..255.
     """
     result = {"images": found.pixels, "labels": found.labels.cpu().numpy(), "predicted": found.predicted.cpu().numpy()}
-    for stage in SLOTS:
+    for stage in STAGES:
         for target in TARGETS:
             result[f"cam.{stage}.{target}"] = np.rint(maps[target][stage] * 255).astype(np.uint8)
     return result

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cnntention.config import STAGES
 from cnntention.explanation.cam import Sample, StageMaps
 from cnntention.explanation.imputation import impute
 from cnntention.explanation.ranks import rank_correlation
+from cnntention.models.resnet import ResNet
 from cnntention.results.records import Sanity
 from cnntention.results.tables import RoadScore, SanityScore
 from cnntention.seeding import generator
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, removed
 ORDERS = ("morf", "lerf")  # most, least relevant first
-# The cascade, from the top: the parts of the network that each level draws anew, besides those before it.
-LEVELS = {"fc": ("fc",), "stage3": ("layer3", "att3"), "stage2": ("layer2", "att2"), "stage1": ("layer1", "att1")}
 FULL = "all"
 
 
@@ -77,20 +77,23 @@ def road(model: nn.Module, chosen: Sample, methods: Mapping[str, np.ndarray], se
 # --- randomization ----------------------------------------------------------------------------------------------
 
 
-def cascade(trained: nn.Module, fresh: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def cascade(trained: ResNet, fresh: ResNet) -> Iterator[tuple[str, ResNet]]:
     """(level, network) with the trained weights and statistics replaced by fresh ones from the top down to all."""
-    net, drawn = copy.deepcopy(trained), fresh.state_dict()
-    for level, parts in LEVELS.items():
-        net.load_state_dict({n: v for n, v in drawn.items() if n.split(".")[0] in parts}, strict=False)
-        yield level, net
-    net.load_state_dict(drawn)
+    net = copy.deepcopy(trained)
+    net.fc.load_state_dict(fresh.fc.state_dict())
+    yield "fc", net
+    for stage in reversed(STAGES):
+        for part, drawn in zip(net.parts(stage), fresh.parts(stage), strict=True):
+            part.load_state_dict(drawn.state_dict())
+        yield stage, net
+    net.load_state_dict(fresh.state_dict())
     yield FULL, net
 
 
 def randomization(
-    trained: nn.Module,
-    fresh: list[nn.Module],
-    maps_of: Callable[[nn.Module], StageMaps],
+    trained: ResNet,
+    fresh: list[ResNet],
+    maps_of: Callable[[ResNet], StageMaps],
     threshold: float,
     own: StageMaps | None = None,
 ) -> Sanity:

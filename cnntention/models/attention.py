@@ -17,9 +17,12 @@ KINDS: dict[str, type[nn.Module]] = {}
 
 
 def register(kind: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
-    """Class decorator: make a module known as `kind`."""
+    """Class decorator: make a module known as `kind`, a name that no other file has registered."""
 
     def add(cls: type[nn.Module]) -> type[nn.Module]:
+        known = KINDS.setdefault(kind, cls)
+        if known.__module__ != cls.__module__:
+            raise ValueError(f"{kind!r} is registered already, by {known.__module__}; use another name")
         KINDS[kind] = cls
         return cls
 

@@ -2,27 +2,34 @@
 
 import importlib.util
 import inspect
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
-from cnntention.config import STAGES, Model, Study, nearest
+from cnntention.config import STAGES, Model, Study, digest, nearest
+from cnntention.config.plugins import with_imports
 from cnntention.errors import UserError
 from cnntention.models.attention import KINDS, Attention
 from cnntention.models.resnet import ResNet
 from cnntention.seeding import seeded
 
-SLOT = re.compile(r"att\d|layer\d\.\d+\.att")
-
 
 def load_plugins(paths: Iterable[str]) -> None:
-    """Import the files that register a user's own attention modules; raises UserError if one cannot be imported."""
+    """Import the files that register a user's own attention modules; raises UserError if one cannot be imported.
+
+    `import helper` and `from . import helper` find what lies beside the plugin.
+    """
     for path in paths:
-        name = f"cnntention_plugin_{Path(path).stem}"
+        folder = Path(path).resolve().parent
+        package = f"cnntention_plugins_{digest(str(folder))}"
+        sys.modules.setdefault(package, ModuleType(package)).__path__ = [str(folder)]
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+        name = f"{package}.{Path(path).stem}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or not Path(path).is_file():
             raise UserError(f"plugins: cannot read {path!r}; give the path of a Python file.")
@@ -32,6 +39,10 @@ def load_plugins(paths: Iterable[str]) -> None:
             spec.loader.exec_module(module)
         except Exception as error:
             raise UserError(f"plugins: {path} cannot be imported ({type(error).__name__}: {error}).") from error
+        for file in with_imports(Path(path), Path(path).parent) - {Path(path)}:
+            found = getattr(sys.modules.get(file.stem), "__file__", None)
+            if found and file.resolve().parent == folder and Path(found).resolve() != file.resolve():
+                raise UserError(f"plugins: `import {file.stem}` finds {found}, not {file}; rename the latter.")
 
 
 def check(study: Study) -> None:
@@ -71,13 +82,9 @@ def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet
         net = ResNet(model.depth, model.width, in_channels, classes)
     with seeded(seed, "init/attention"):
         for stage, slot in model.modules.items():
-            number = 1 + STAGES.index(stage)
-            channels = model.width * 2 ** (number - 1)
-            if model.placement == "stage":
-                setattr(net, f"att{number}", fill(slot, channels))
-            else:
-                for block in getattr(net, f"layer{number}"):
-                    block.att = fill(slot, channels)
+            *inside, after = net.slots(stage)
+            for name in [after] if model.placement == "stage" else inside:
+                net.attention[name] = fill(slot, model.width * 2 ** STAGES.index(stage))
     return net
 
 
@@ -87,15 +94,17 @@ def fill(slot: tuple, channels: int) -> nn.Module:
     return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
 
 
-def attention_modules(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """(name, module) of every attention module, in the order of the network: att1, or att1.0, or layer1.0.att."""
-    for name, slot in net.named_modules():
-        if SLOT.fullmatch(name) and not isinstance(slot, nn.Identity):
-            several = type(slot) is nn.Sequential
-            yield from ((f"{name}.{i}", part) for i, part in enumerate(slot)) if several else [(name, slot)]
+def attention_modules(net: ResNet) -> Iterator[tuple[str, nn.Module]]:
+    """(name, module) of every attention module, in the order of the network.
+
+    The name is the slot's, stage1 or stage1_block0; if it holds several modules, stage1_0, stage1_1 and so on.
+    """
+    for slot, module in net.attention.items():
+        several = type(module) is nn.Sequential  # made by `fill`
+        yield from ((f"{slot}_{i}", part) for i, part in enumerate(module)) if several else [(slot, module)]
 
 
-def attention_state(net: nn.Module) -> dict[str, float]:
+def attention_state(net: ResNet) -> dict[str, float]:
     """How each attention module stands: `<name>.gate`, and the L2 norm of each weight, `<name>.query` and so on."""
     state = {}
     for name, module in attention_modules(net):
@@ -108,7 +117,7 @@ def attention_state(net: nn.Module) -> dict[str, float]:
 
 
 @torch.no_grad()
-def attention_maps(net: nn.Module, images: Tensor) -> dict[str, dict[str, Tensor]]:
+def attention_maps(net: ResNet, images: Tensor) -> dict[str, dict[str, Tensor]]:
     """What each attention module looks at on (B, C, H, W) normalized images: name -> `module.maps(its input)`."""
     inputs: dict[str, Tensor] = {}
     hooks = [
@@ -123,8 +132,7 @@ def attention_maps(net: nn.Module, images: Tensor) -> dict[str, dict[str, Tensor
     return {name: module.maps(inputs[name]) for name, module in attention_modules(net) if hasattr(module, "maps")}
 
 
-def parameter_counts(net: nn.Module) -> dict[str, int]:
+def parameter_counts(net: ResNet) -> dict[str, int]:
     """Learned and frozen parameters: {"total", "backbone", "attention"}."""
-    total = sum(p.numel() for p in net.parameters())
-    attention = sum(p.numel() for _, module in attention_modules(net) for p in module.parameters())
+    total, attention = (sum(p.numel() for p in part.parameters()) for part in (net, net.attention))
     return {"total": total, "backbone": total - attention, "attention": attention}

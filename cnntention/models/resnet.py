@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cnntention.config import STAGES
+
 
 def init_kaiming(module: nn.Module) -> None:
     """Kaiming-normal, fan-out, for every convolution and linear weight, as the study has it (biases keep torch's)."""
@@ -24,7 +26,7 @@ def keep_layout(x: Tensor) -> Tensor:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, a slot for attention, and a parameter-free shortcut round them (option A)."""
+    """Two 3x3 convolutions, attention if given any, and a parameter-free shortcut round them (option A)."""
 
     def __init__(self, in_channels: int, channels: int, stride: int = 1):
         super().__init__()
@@ -32,7 +34,6 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.att = nn.Identity()
         self.stride = stride
         self.extra = channels - in_channels
 
@@ -43,18 +44,20 @@ class BasicBlock(nn.Module):
         before = self.extra // 2
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.extra - before))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attention: nn.Module | None = None) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = self.att(self.bn2(self.conv2(y)))
+        y = self.bn2(self.conv2(y))
+        if attention is not None:
+            y = attention(y)
         return F.relu(y + self.shortcut(x), inplace=True)
 
 
 class ResNet(nn.Module):
     """6n + 2 layers in three stages of `width`, 2 `width`, 4 `width` channels at full, half and quarter resolution.
 
-    Names follow torchvision's ResNet (`conv1`, `bn1`, `layer1..3`, `fc`); `att1..3` are the slots after the stages
-    and `layer1..3.<block>.att` those in the blocks, the identity until `registry.build` fills them. There is
-    no max-pooling.
+    Names follow torchvision's ResNet (`conv1`, `bn1`, `layer1..3`, `fc`); there is no max-pooling. `attention` holds
+    the attention modules by slot: "stage1", after the stage, or "stage1_block0", in a block, before its shortcut.
+    `registry.build` fills it. A slot that is not in it does nothing.
     """
 
     def __init__(self, depth: int = 20, width: int = 16, in_channels: int = 3, classes: int = 10):
@@ -63,12 +66,10 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1 = self._stage(blocks, width, width, stride=1)
-        self.att1 = nn.Identity()
         self.layer2 = self._stage(blocks, width, 2 * width, stride=2)
-        self.att2 = nn.Identity()
         self.layer3 = self._stage(blocks, 2 * width, 4 * width, stride=2)
-        self.att3 = nn.Identity()
         self.fc = nn.Linear(4 * width, classes)
+        self.attention = nn.ModuleDict()
         init_kaiming(self)
 
     @staticmethod
@@ -76,10 +77,32 @@ class ResNet(nn.Module):
         first = BasicBlock(in_channels, channels, stride)
         return nn.Sequential(first, *(BasicBlock(channels, channels) for _ in range(blocks - 1)))
 
+    @property
+    def stages(self) -> dict[str, nn.Sequential]:
+        """Stage -> its blocks."""
+        return dict(zip(STAGES, (self.layer1, self.layer2, self.layer3), strict=True))
+
+    def slots(self, stage: str) -> list[str]:
+        """A stage's slots in the order of the network: one in each block, then the one after the stage."""
+        return [*(f"{stage}_block{i}" for i in range(len(self.stages[stage]))), stage]
+
+    def parts(self, stage: str) -> list[nn.Module]:
+        """A stage's blocks and its attention."""
+        return [self.stages[stage], *(self.attention[slot] for slot in self.slots(stage) if slot in self.attention)]
+
+    def end(self, stage: str) -> nn.Module:
+        """The module whose output is the stage's: the attention after it, or else its last block."""
+        return self.attention[stage] if stage in self.attention else self.stages[stage][-1]
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) normalized images -> (B, classes) logits."""
+        attention = dict(self.attention.items())
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        x = self.att1(keep_layout(self.layer1(x)))
-        x = self.att2(keep_layout(self.layer2(x)))
-        x = self.att3(keep_layout(self.layer3(x)))
+        for stage, blocks in self.stages.items():
+            *inside, after = self.slots(stage)
+            for slot, block in zip(inside, blocks, strict=True):
+                x = block(x, attention.get(slot))
+            x = keep_layout(x)
+            if after in attention:
+                x = attention[after](x)
         return self.fc(x.mean(dim=(2, 3)))

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import re
 from functools import cache
 
 import torch
@@ -12,13 +11,13 @@ from cnntention.config import Optimizer, Schedule
 
 
 def is_exempt(name: str, parameter: nn.Parameter, exempt: tuple[str, ...]) -> bool:
-    """Whether weight decay leaves a parameter alone. Norm weights and gates are the vectors that are no biases."""
+    """Whether weight decay leaves a parameter of a ResNet alone. 1-D parameters named `weight` are norm scales."""
     last = name.rsplit(".", 1)[-1]
     groups = {
         "gates": last == "gate",
         "biases": last == "bias",
         "norms": parameter.ndim == 1 and last == "weight",
-        "attention": re.search(r"(^|\.)att\d?\.", name) is not None,
+        "attention": name.startswith("attention."),
     }
     return any(groups[group] for group in exempt)
 

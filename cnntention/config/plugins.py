@@ -1,0 +1,83 @@
+"""A plugin as text: which attention kinds a file registers, and which files it imports from beside it.
+
+Sources are parsed, never imported, so planning is fast and needs no torch.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cnntention.config.models import ATTENTION_OPTIONS
+from cnntention.errors import UserError
+
+OURS = Path(__file__).parents[1].name  # lies beside a plugin in the project's root; `versions` answers for it
+
+
+def parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"plugins: cannot read '{path}' ({reason}); give the path of a Python file.") from None
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"plugins: {path} is not Python ({error}).") from None
+
+
+def registered(path: Path) -> Iterator[str]:
+    """The kinds that a file registers by a literal name, as in `@register("squeeze")`."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Call) and "register" in (getattr(node.func, "id", ""), getattr(node.func, "attr", "")):
+            for value in (*node.args[:1], *(word.value for word in node.keywords if word.arg == "kind")):
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    yield value.value
+
+
+def imported(path: Path) -> Iterator[str]:
+    """First parts of the names of all modules that a file imports: of `import x.y`, `from .x import y`: x."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+        elif isinstance(node, ast.Import | ast.ImportFrom):  # `from . import x` names modules, as `import x` does
+            yield from (alias.name.split(".")[0] for alias in node.names)
+
+
+def with_imports(path: Path, folder: Path) -> set[Path]:
+    """A file and all that it imports from beside it or from `folder`, its plugin's, by way of others too.
+
+    Of a package every file counts.
+    """
+    found, left = set(), [path]
+    while left:
+        file = left.pop()
+        if file not in found:
+            found.add(file)
+            beside = [place / name for place in {file.parent, folder} for name in imported(file) if name != OURS]
+            left += [module for name in beside if (module := name.with_suffix(".py")).is_file()]
+            left += [module for name in beside for module in name.rglob("*.py")]
+    return found
+
+
+def definitions(plugins: Iterable[str]) -> dict[str, set[Path]]:
+    """Kind -> the file that registers it and what that file imports; raises ValueError if a name is taken.
+
+    "": all files of all plugins, for a kind whose name is not literal in any of them.
+    """
+    owners: dict[str, Path] = {}
+    found: dict[str, set[Path]] = {"": set()}
+    for plugin in map(Path, plugins):
+        files = with_imports(plugin, plugin.parent)
+        found[""] |= files
+        for path in sorted(files):
+            for kind in registered(path):
+                if kind in ATTENTION_OPTIONS:
+                    raise ValueError(f"plugins: {path} registers {kind!r}, which is built in; use another name")
+                if owners.setdefault(kind, path) != path:
+                    raise ValueError(f"plugins: {owners[kind]} and {path} both register {kind!r}; rename one")
+                found[kind] = with_imports(path, plugin.parent)
+    return found
+
+
+def hashes(files: Iterable[Path]) -> list[str]:
+    """The SHA-256 of each file's content, sorted. Names and places are not part of it."""
+    return sorted({hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
