@@ -5,12 +5,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cnntention.config import Run, Study
@@ -20,11 +21,9 @@ from cnntention.status.runs import Phase, RunStatus, failures, look_at
 from cnntention.status.speed import Speeds
 
 PAUSE = 2.0  # s between two looks
-PIPED = 1000  # columns: nothing is cut or wrapped
-BAR = 30  # characters
-LISTED = 20  # runs under way, and failures
+WIDE = 1000  # columns of a pipe: nothing is cut or wrapped
 DEFAULT = "config.yaml"
-REFERENCE = "a core of an AMD EPYC in bf16; `cnntention status --estimate` times this machine"
+REFERENCE = "as on a core of an AMD EPYC in bf16; `cnntention status --estimate` times this machine"
 COLOURS = dict(zip(Phase, ("green", "cyan", "yellow", "dim", "red"), strict=True))
 
 
@@ -36,7 +35,7 @@ def overlaid(files: list[str]) -> list[str]:
 def show_status(study: Study, watched: bool, estimated: bool) -> None:
     """Print the study's state; `estimated`: with speeds timed on this machine as long as no run tells any."""
     sys.stdout.reconfigure(errors="replace")  # an encoding without block characters is no reason to fail
-    piped = {} if sys.stdout.isatty() else {"width": PIPED, "color_system": None, "force_terminal": False}
+    piped = {} if sys.stdout.isatty() else {"width": WIDE, "color_system": None, "force_terminal": False}
     out = Console(highlight=False, markup=False, **piped)
     if watched and piped:
         raise UserError("--watch redraws a terminal, and the output is none; leave --watch out.")
@@ -47,63 +46,51 @@ def show_status(study: Study, watched: bool, estimated: bool) -> None:
         print("Timing a few training steps of each model, for about a minute", file=sys.stderr)
         before = time_models(study)
     if watched:
-        try:
-            with Live(console=out, screen=True, auto_refresh=False) as live:
-                while not (report(study) / "card.json").exists():
-                    live.update(Group(*parts(study, before)), refresh=True)
-                    time.sleep(PAUSE)
-        except KeyboardInterrupt:
-            pass  # what was seen last stays on the terminal
+        with suppress(KeyboardInterrupt), Live(console=out, screen=True, auto_refresh=False) as live:
+            while not report(study):
+                live.update(Group(*parts(study, before)), refresh=True)
+                time.sleep(PAUSE)
     for part in parts(study, before):
         out.print(part, soft_wrap=isinstance(part, Text))
 
 
-def report(study: Study) -> Path:
-    return Path(paths.study_folder(study), "report")
+def report(study: Study) -> Path | None:
+    """Its page, as soon as it is whole."""
+    folder = Path(paths.study_folder(study), "report")
+    return folder / "index.html" if (folder / "card.json").exists() else None
 
 
 def parts(study: Study, before: Speeds) -> Iterator[RenderableType]:
     """The study as its files are now, from top to bottom; `before`: speeds as long as no run tells any."""
     statuses = look_at(study)
     measured = {status.run: status.images_per_s for status in statuses if (status.images_per_s or 0) > 0}
-    speeds = Speeds(study, measured, "this study's runs") if measured else before
-    left = {status.run: speeds.seconds(status.run) * (1 - share(study, status)) for status in statuses}
+    speeds = Speeds(study, measured, "as measured on this study's runs") if measured else before
+    left = {status.run: speeds.seconds(status.run) * (1 - status.epochs / status.planned) for status in statuses}
     yield from head(study, statuses, speeds, left)
     yield counts(study, statuses, speeds)
-    yield Text(f"Hours of one core or GPU, for all training, at the speed of {speeds.source}", style="dim")
-    begun = [status for status in statuses if status.phase in (Phase.TRAINING, Phase.INTERRUPTED)]
-    if begun:
+    yield Text(f"Hours of one core or GPU, of all training: {speeds.source}", style="dim")
+    if begun := [s for phase in (Phase.TRAINING, Phase.INTERRUPTED) for s in statuses if s.phase is phase]:
         yield Text("\nUnder way", style="bold")
-        yield under_way(study, sorted(begun, key=lambda status: status.phase is Phase.INTERRUPTED)[:LISTED], left)
-    failed = failures(study, statuses)
-    if failed:
+        yield under_way(begun, left)
+    if failed := failures(study, statuses):
         yield Text("\nFailed", style="bold red")
-        for failure in failed[:LISTED]:
+        for failure in failed:
             yield Text(f"  {failure.name} ({failure.step})\n    {failure.reason}\n    See {failure.log}")
-    if more := sum(max(0, len(entries) - LISTED) for entries in (begun, failed)):
-        yield Text(f"  and {more} more", style="dim")
     for name in study.study.experiments:
         yield from accuracies(study, name, {status.run: status.top1 for status in statuses})
-
-
-def share(study: Study, status: RunStatus) -> float:
-    """Of the run's epochs that are done."""
-    return 1.0 if status.phase is Phase.DONE else min(1.0, status.epochs / study.recipes[status.run.recipe].epochs)
 
 
 def head(study: Study, statuses: list[RunStatus], speeds: Speeds, left: dict[Run, float]) -> Iterator[Text]:
     """The question, the progress bar, the time left and the report."""
     yield Text.assemble((study.study.name, "bold"), f": {study.study.question}")
     part = 1 - sum(left.values()) / sum(map(speeds.seconds, left))
-    full = int(BAR * part)
     unfinished = [status for status in statuses if status.phase is not Phase.DONE]
     trained = f"{len(statuses) - len(unfinished)} of {len(statuses)} runs trained"
     words = f"  {100 * part:.0f} % of the training; {trained}, {sum(status.examined for status in statuses)} examined"
-    yield Text.assemble(("█" * full, "green"), ("░" * (BAR - full), "dim"), words)
+    yield Text.assemble(("█" * int(30 * part), "green"), ("░" * (30 - int(30 * part)), "dim"), words)
     if unfinished:
         yield Text(f"Time left: {time_left(study, unfinished, speeds, left)}")
-    page = report(study) / "index.html" if (report(study) / "card.json").exists() else "not made yet"
-    yield Text(f"Report: {page}\n")
+    yield Text(f"Report: {report(study) or 'not made yet'}\n")
 
 
 def time_left(study: Study, unfinished: list[RunStatus], speeds: Speeds, left: dict[Run, float]) -> str:
@@ -114,7 +101,7 @@ def time_left(study: Study, unfinished: list[RunStatus], speeds: Speeds, left: d
     # the longest run bounds it: at the end fewer train at the same time
     seconds = max(sum(left.values()) / parallel, *left.values())
     about = "at most" if any(study.recipes[status.run.recipe].stop for status in unfinished) else "about"
-    guessed = len({status.run.model for status in unfinished if speeds.guessed(status.run)})
+    guessed = len({status.run.model for status in unfinished if speeds.kinds(status.run)[1] not in speeds.ratios})
     guess = f"; models not measured yet: {guessed}, guessed by their size" if guessed else ""
     return f"{about} {duration(seconds)} of training, {parallel} at a time{guess}"
 
@@ -131,18 +118,18 @@ def counts(study: Study, statuses: list[RunStatus], speeds: Speeds) -> Table:
     return made
 
 
-def under_way(study: Study, statuses: list[RunStatus], left: dict[Run, float]) -> Table:
+def under_way(statuses: list[RunStatus], left: dict[Run, float]) -> Table:
     """Runs that train, and those that will go on."""
     made = table("run", "", "epoch", "images/s", "val acc", "gates", "left")
     for status in statuses:
-        total = study.recipes[status.run.recipe].epochs
+        gates = [f"{gate:.3f}" for name, gate in status.last.items() if name.endswith(".gate") and gate is not None]
         made.add_row(
             status.run.name,
             Text(status.phase, style=COLOURS[status.phase]),
-            f"{min(status.epochs + 1, total)} of {total}",
+            f"{min(status.epochs + 1, status.planned)} of {status.planned}",
             "–" if status.images_per_s is None else f"{status.images_per_s:,.0f}",
-            "–" if status.val_accuracy is None else f"{100 * status.val_accuracy:.1f} %",
-            " ".join(f"{gate:.3f}" for gate in status.gates) or "–",
+            "–" if (accuracy := status.last.get("val_accuracy")) is None else f"{100 * accuracy:.1f} %",
+            " ".join(gates) or "–",
             "–" if status.images_per_s is None else duration(left[status.run]),
         )
     return made
@@ -167,10 +154,8 @@ def accuracies(study: Study, name: str, top1: dict[Run, float | None]) -> Iterat
 
 
 def table(first: str, *columns: str) -> Table:
-    made = Table(first, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for name in columns:
-        made.add_column(name, justify="right")
-    return made
+    right = [Column(name, justify="right") for name in columns]
+    return Table(first, *right, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
 
 
 def duration(seconds: float) -> str:

@@ -6,8 +6,8 @@ import math
 import platform
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,10 +48,10 @@ class RunStatus:
 
     run: Run
     phase: Phase
-    epochs: int = 0  # of an unfinished run: those done that it need not repeat
-    images_per_s: float | None = None  # measured on this run, mean over epochs
-    val_accuracy: float | None = None  # of an unfinished run, after its last epoch
-    gates: tuple[float, ...] = ()  # the same
+    planned: int  # epochs
+    epochs: int = 0  # done; of an unfinished run those that it need not repeat
+    images_per_s: float | None = None  # measured on this run
+    last: Mapping[str, float | None] = field(default_factory=dict)  # last row of an unfinished run's history.csv
     examined: bool = False
     top1: float | None = None  # test accuracy
     failure: Failure | None = None
@@ -60,52 +60,39 @@ class RunStatus:
 def look_at(study: Study) -> list[RunStatus]:
     """The state of every run, in the run table's order."""
     keys = {dataset: paths.examination_key(study, dataset) for dataset in study.datasets_used()}
-    return [look_at_run(run, keys[run.dataset]) for run in study.runs()]
+    return [look_at_run(run, study.recipes[run.recipe].epochs, keys[run.dataset]) for run in study.runs()]
 
 
-def look_at_run(run: Run, examination: str) -> RunStatus:
+def look_at_run(run: Run, planned: int, examination: str) -> RunStatus:
     folder = Path(run.folder)
-    state, log = Path("state", *folder.parts[2:]).with_suffix(".pt"), folder / "train.log"
-    lock = state.with_suffix(".lock")
+    state, log, table = Path("state", *folder.parts[2:]), folder / "train.log", folder / "history.csv"
+    lock, state = state.with_suffix(".lock"), state.with_suffix(".pt")
     if not lock.exists() and not folder.exists():  # most runs of a study that has just begun
-        return RunStatus(run, Phase.WAITING)
-    signs = [lock, state, folder / "history.csv", log]
-    alive = in_training(lock, signs)  # before run.json, which is written while the lock is still held
+        return RunStatus(run, Phase.WAITING, planned)
+    alive = in_training(lock, [lock, state, table, log])  # before run.json, which is written while the lock is held
     if (folder / "run.json").exists():
-        return finished(run, examination)
-    failure = None if alive else failed("train", run.name, log)
-    begun = any(path.exists() for path in signs[:3])
-    phase = Phase.TRAINING if alive else Phase.FAILED if failure else Phase.INTERRUPTED if begun else Phase.WAITING
-    names, *rows = [line.split(",") for line in read(folder / "history.csv").splitlines()] or [[]]
+        return finished(run, planned, examination)
+    names, *rows = [line.split(",") for line in read(table).splitlines()] or [[]]
     history = [dict(zip(names, map(number, row), strict=False)) for row in rows]
     epochs = len(history)
     if not history:  # Snakemake deletes it when a job fails; the log stays
         epochs = max([0, *(int(found[1]) for line in lines_of(log) if (found := EPOCH.search(line)))])
-    speeds = [speed for row in history if (speed := row.get("images_per_s"))]
+    failure = None if alive else failed("train", run.name, log)
+    begun = Phase.INTERRUPTED if lock.exists() or state.exists() or history else Phase.WAITING
+    phase = Phase.TRAINING if alive else Phase.FAILED if failure else begun
+    epochs = min(epochs, planned) if alive or state.exists() else 0
     last = history[-1] if history else {}
-    return RunStatus(
-        run,
-        phase,
-        epochs if alive or state.exists() else 0,
-        sum(speeds) / len(speeds) if speeds else None,
-        last.get("val_accuracy"),
-        tuple(gate for name, gate in last.items() if name.endswith(".gate") and gate is not None),
-        failure=failure,
-    )
+    return RunStatus(run, phase, planned, epochs, last.get("images_per_s"), last, failure=failure)
 
 
-def finished(run: Run, examination: str) -> RunStatus:
+def finished(run: Run, planned: int, examination: str) -> RunStatus:
     folder = Path(run.folder, f"examination-{examination}")
     log = Path("logs/examine", *Path(run.folder).parts[2:-1], f"seed{run.seed}-{examination}.log")
     examined = all((folder / name).exists() for name in paths.EXAMINATION_FILES)
-    return RunStatus(
-        run,
-        Phase.DONE,
-        images_per_s=number(read_json(Path(run.folder, "run.json")).get("images_per_s")),
-        examined=examined,
-        top1=number(read_json(folder / "metrics.json").get("top1")),
-        failure=None if examined else failed("examine", run.name, log),
-    )
+    images_per_s = number(read_json(Path(run.folder, "run.json")).get("images_per_s"))
+    top1 = number(read_json(folder / "metrics.json").get("top1"))
+    failure = None if examined else failed("examine", run.name, log)
+    return RunStatus(run, Phase.DONE, planned, planned, images_per_s, examined=examined, top1=top1, failure=failure)
 
 
 def in_training(lock: Path, signs: list[Path]) -> bool:
@@ -114,21 +101,11 @@ def in_training(lock: Path, signs: list[Path]) -> bool:
         with lock.open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             here = handle.read().decode(errors="replace") == platform.node()
+            return not here and time.time() - max(path.stat().st_mtime for path in signs if path.exists()) < SILENCE
     except BlockingIOError:
         return True
-    except FileNotFoundError:
+    except OSError:  # there is no lock, or it has just been removed
         return False
-    except OSError:  # a file system without locks
-        here = False
-    return not here and time.time() - max(map(modified, signs)) < SILENCE
-
-
-def modified(path: Path) -> float:
-    """When the file was modified, s since 1970; 0 if it is missing."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def failures(study: Study, statuses: list[RunStatus]) -> list[Failure]:

@@ -42,10 +42,9 @@ def training_images(study: Study, name: str) -> tuple[int, int]:
 
 
 class Speeds:
-    """How long each run trains. A run that was not measured is scaled from those most like it."""
+    """How long each run trains, from `measured`, images/s of runs; the others are scaled from those most like them."""
 
     def __init__(self, study: Study, measured: Mapping[Run, float], source: str):
-        """`measured`: images/s of runs; `source`: where they come from, in words."""
         self.study, self.measured, self.source = study, measured, source
         self.images = {dataset: training_images(study, dataset) for dataset in study.datasets_used()}
         ratios = defaultdict(list)
@@ -66,7 +65,3 @@ class Speeds:
         """Of the run's whole training; if no speed was measured at all, on the reference core."""
         ratio = next((self.ratios[kind] for kind in self.kinds(run) if kind in self.ratios), 1.0)
         return self.study.recipes[run.recipe].epochs * self.images[run.dataset][0] * self.reference(run) / ratio
-
-    def guessed(self, run: Run) -> bool:
-        """Whether the run's model was not measured, so that its speed is a rough guess."""
-        return not any(kind in self.ratios for kind in self.kinds(run)[:-1])

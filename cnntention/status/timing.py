@@ -26,7 +26,7 @@ def time_models(study: Study) -> Speeds:
         if measured and time.perf_counter() - start > BUDGET:
             break
         measured[run] = images_per_s(study, run, reference.images[run.dataset][1], where)
-    return Speeds(study, measured, "steps timed here")
+    return Speeds(study, measured, "as timed on this machine")
 
 
 def images_per_s(study: Study, run: Run, side: int, where: torch.device) -> float:

@@ -12,7 +12,7 @@ from cnntention.data.augment import load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
 from cnntention.models.registry import attention_modules, build, has_deterministic_form, parameter_counts
-from cnntention.plan import data_folder
+from cnntention.results.paths import data_folder
 from cnntention.storage import write_weights
 from cnntention.training.loop import Hooks, diverged, finished, train
 from cnntention.training.progress import Progress
