@@ -1,18 +1,16 @@
 """`cnntention status` on a small study in each of its states, whose files real steps left."""
 
-import fcntl
 import json
 import os
 import pty
 import re
 import select
 import shutil
-import struct
-import subprocess
 import sys
-import termios
 import time
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -31,66 +29,35 @@ from cnntention.training.progress import Progress
 from cnntention.training.state import State
 
 RULES = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-GARBAGE = [
-    "",
-    "{",
-    "[1]",
-    "null",
-    '{"images": {"train": "many"}, "images_per_s": "fast"}',
-    "\0",
-    "a.gate\nx,y\n\n,",
-    "ü",
-]
+CONFIG = small_study()
+CONFIG["experiments"]["first"]["grid"]["seeds"] = 2
 
 
-def two_seeds() -> dict:
-    study = small_study()
-    study["experiments"]["first"]["grid"]["seeds"] = 2
-    study["experiments"]["again"] = study["experiments"]["first"] | {
-        "grid": study["experiments"]["first"]["grid"] | {"models": "tiny"}
-    }
-    study["study"]["experiments"] = ["first", "again"]
-    return study
-
-
-def file_of(kind: str, run, **words: str) -> Path:
-    """A path as workflow/rules/ names it."""
-    pattern = re.search({"state": r"--state (\S+)", "log": r'"(logs/examine/\S+\.log)"'}[kind], RULES)[1]
+def path_in(pattern: str, run, **words: str) -> Path:
+    """A path of a run as workflow/rules/ names it."""
     words |= {name: getattr(run, name) for name in ("dataset", "model", "recipe", "key", "seed")}
-    return Path(pattern.replace("wildcards.", "").format(**words))
+    return Path(re.search(pattern, RULES)[1].replace("wildcards.", "").format(**words))
 
 
-def train(study: Study, run, interrupted: bool = False) -> None:
-    """As the rule does; interrupted: by Ctrl-C after its first epoch."""
-
-    def epoch(self, row):
-        raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch:
-        if interrupted:
-            patch.setattr(Progress, "epoch", epoch)
-        with pytest.raises(KeyboardInterrupt) if interrupted else patch.context():
-            train_run(study, run, file_of("state", run), 1, "cpu")
-
-
-def examine(study: Study, run, top1: float) -> None:
-    folder = paths.examination_folder(study, run)
-    for name in paths.EXAMINATION_FILES:
-        files.write_json(f"{folder}/{name}", {"top1": top1})
+def state_of(run) -> Path:
+    return path_in(r"--state (\S+)", run)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A study of four runs: tiny is trained from both seeds and examined; looking was interrupted; the last one waits."""
-    path, before, study = tmp_path_factory.mktemp("made"), Path.cwd(), parse_study(two_seeds())
+    """`tiny` is trained from two seeds and examined; `looking` was interrupted after an epoch; its other seed waits."""
+    path, before, study = tmp_path_factory.mktemp("made"), Path.cwd(), parse_study(CONFIG)
     os.chdir(path)
-    Path("config.yaml").write_text(yaml.safe_dump(two_seeds()))
+    Path("config.yaml").write_text(yaml.safe_dump(CONFIG))
     prepare("cues", study.datasets["cues"], {}, Path(paths.data_folder(study, "cues")))
-    runs = {(run.model, run.seed): run for run in study.runs()}
-    for seed, top1 in ((0, 0.5), (1, 0.75)):
-        train(study, runs["tiny", seed])
-        examine(study, runs["tiny", seed], top1)
-    train(study, runs["looking", 0], interrupted=True)
+    for run in study.runs_of("first"):
+        if run.model == "tiny":
+            train_run(study, run, state_of(run), 1, "cpu")
+            for name in paths.EXAMINATION_FILES:
+                files.write_json(f"{paths.examination_folder(study, run)}/{name}", {"top1": 0.5 + run.seed / 4})
+    run = study.run("cues", "looking", "brief", 0)
+    with patch.object(Progress, "epoch", side_effect=KeyboardInterrupt), suppress(KeyboardInterrupt):
+        train_run(study, run, state_of(run), 1, "cpu")
     os.chdir(before)
     return path
 
@@ -99,175 +66,137 @@ def made(tmp_path_factory):
 def study(made, tmp_path, monkeypatch) -> Study:
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    return parse_study(two_seeds())
+    return parse_study(CONFIG)
+
+
+@pytest.fixture
+def looking(study):
+    return [study.run("cues", "looking", "brief", seed) for seed in (0, 1)]
 
 
 @pytest.fixture
 def status(capsys):
     def printed(*words: str, code: int = 0) -> str:
-        capsys.readouterr()
         before = sorted(Path().rglob("*"))
         assert main(["status", *words]) == code
-        out, err = capsys.readouterr()
         assert sorted(Path().rglob("*")) == before  # it writes nothing
-        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out + err)
-        return err if code else out
+        return capsys.readouterr()[code]
 
     return printed
 
 
-def counted(text: str, name: str = "all, each run once") -> dict[str, int]:
-    """The row of an experiment."""
-    row = re.search(rf"^{name} +(\d.*\d) *$", text, re.M)[1].split()
-    return dict(zip(("runs", "done", "training", "interrupted", "waiting", "failed"), map(int, row[:6]), strict=True))
+def counted(text: str) -> list[int]:
+    """[runs, done, training, interrupted, waiting, failed] of the whole study."""
+    return [int(cell) for cell in re.search(r"^all, each run once +(\d.*)", text, re.M)[1].split()[:6]]
 
 
-def run_of(study: Study, model: str, seed: int):
-    return study.run("cues", model, "brief", seed)
-
-
-# --- the states of a study --------------------------------------------------------------------------------------
-
-
-def test_half_is_done(study, status):
+def test_half_is_done(study, status, looking):
     text = status()
-    assert counted(text) == {"runs": 4, "done": 2, "training": 0, "interrupted": 1, "waiting": 1, "failed": 0}
-    assert counted(text, "again") == {"runs": 2, "done": 2, "training": 0, "interrupted": 0, "waiting": 0, "failed": 0}
+    assert counted(text) == [4, 2, 0, 1, 1, 0]
     assert "2 of 4 runs trained, 2 examined" in text
     assert re.search(r"cues/tiny/brief +62.50 ± 17.68 +2 of 2 +1 of 2", text)  # solved from (1/4 + 1) / 2 on
     assert re.search(r"cues/looking/brief +– +0 of 2", text)
-    row = files_row(run_of(study, "looking", 0))
-    gate = next(value for name, value in row.items() if name.endswith(".gate"))
-    assert re.search(
-        rf"cues/looking/brief/seed0 +interrupted +2 of 2 +{float(row['images_per_s']):,.0f} "
-        rf"+{100 * float(row['val_accuracy']):.1f} % +{float(gate):.3f} +\d+ s",
-        text,
-    )
-    assert "Report: not made yet" in text
+    names, row = (line.split(",") for line in Path(looking[0].folder, "history.csv").read_text().splitlines())
+    values = {name.rpartition(".")[2]: float(value) for name, value in zip(names, row, strict=True)}
+    numbers = rf"{values['images_per_s']:,.0f} +{100 * values['val_accuracy']:.1f} % +{values['gate']:.3f} +\d+ s"
+    assert re.search(rf"cues/looking/brief/seed0 +interrupted +2 of 2 +{numbers}", text)
 
 
-def files_row(run) -> dict[str, str]:
-    names, *rows = (line.split(",") for line in Path(run.folder, "history.csv").read_text().splitlines())
-    return dict(zip(names, rows[-1], strict=True))
-
-
-def test_the_time_left_is_what_runs_like_it_took(study, status):
-    measured = {"tiny": 4.0, "looking": 2.0}
-    for seed in (0, 1):
-        path = Path(run_of(study, "tiny", seed).folder, "run.json")
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"images_per_s": measured["tiny"]}))
-    history = Path(run_of(study, "looking", 0).folder, "history.csv")
-    history.write_text(f"epoch,images_per_s\n1,{measured['looking']}\n")
-    seconds = {model: 2 * 192 / speed for model, speed in measured.items()}
-    left = 0.5 * seconds["looking"] + seconds["looking"]
+def test_the_time_left_is_what_runs_like_it_took(study, status, looking):
+    for path in Path().rglob("run.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"images_per_s": 4.0}))
+    Path(looking[0].folder, "history.csv").write_text("epoch,images_per_s\n1,2.0\n")
+    tiny, slow = 2 * 192 / 4, 2 * 192 / 2  # s: two epochs of 192 images
     text = status()
-    assert f"Time left: about {duration(left)} of training, 1 at a time\n" in text
-    total = 2 * seconds["tiny"] + 2 * seconds["looking"]
-    assert f"{100 - 100 * left / total:.0f} % of the training" in text
-    assert re.search(rf"all, each run once .* {total / 3600:.3f}", text)
-    state = State(file_of("state", run_of(study, "looking", 0)), "x")
-    with state.owned(), State(file_of("state", run_of(study, "looking", 1)), "y").owned():
-        assert f"about {duration(seconds['looking'])} of training, 2 at a time" in status()  # the longer of the two
+    assert f"Time left: about {duration(1.5 * slow)} of training, 1 at a time\n" in text
+    assert f"{100 - 100 * 1.5 * slow / (2 * tiny + 2 * slow):.0f} % of the training" in text
+    assert re.search(rf"all, each run once .* {(2 * tiny + 2 * slow) / 3600:.3f}", text)
+    with State(state_of(looking[0]), "x").owned(), State(state_of(looking[1]), "y").owned():
+        assert f"about {duration(slow)} of training, 2 at a time" in status()  # as long as the longer one
 
 
-def test_a_run_is_in_training_as_long_as_a_process_holds_it(study, status):
-    run = run_of(study, "looking", 0)
-    with State(file_of("state", run), "any").owned():
-        assert counted(status())["training"] == 1
-    lock = file_of("state", run).with_suffix(".lock")
-    for holder, age, expected in (("elsewhere", 60, "training"), ("elsewhere", 7200, "interrupted")):
-        lock.write_text(holder)
-        for path in (lock, *Path("state").rglob("*.pt"), *Path(run.folder).iterdir()):
+def test_a_run_is_in_training_as_long_as_a_process_holds_it(study, status, looking):
+    with State(state_of(looking[0]), "any").owned():
+        assert counted(status()) == [4, 2, 1, 0, 1, 0]
+    assert counted(status()) == [4, 2, 0, 1, 1, 0]
+    state_of(looking[0]).with_suffix(".lock").write_text("another-machine")
+    for age, alive in ((60, 1), (7200, 0)):  # s without a sign of life
+        for path in (*Path("state").rglob("seed0.*"), *Path(looking[0].folder).iterdir()):
             os.utime(path, (time.time() - age,) * 2)
-        assert counted(status())[expected] == 1
+        assert counted(status()) == [4, 2, alive, 1 - alive, 1, 0]
 
 
-def test_an_interrupted_run_goes_on_after_its_last_epoch(study, status):
-    run = run_of(study, "looking", 0)
-    Path(run.folder, "history.csv").unlink()  # as Snakemake does
+def test_an_interrupted_run_goes_on_after_its_last_epoch(study, status, looking):
+    Path(looking[0].folder, "history.csv").unlink()  # as Snakemake does
     log = "cues/looking/brief/seed0: epoch 1/2  lr 0.1\n\ncnntention train: interrupted.\n"
-    Path(run.folder, "train.log").write_text(log)
+    Path(looking[0].folder, "train.log").write_text(log)
     assert re.search(r"seed0 +interrupted +2 of 2", text := status())
-    assert counted(text)["failed"] == 0
-    file_of("state", run).unlink()
-    Path(run.folder, "history.csv").write_text("epoch\n1\n")
+    assert counted(text) == [4, 2, 0, 1, 1, 0]
+    state_of(looking[0]).unlink()
+    Path(looking[0].folder, "history.csv").write_text("epoch\n1\n")
     assert re.search(r"seed0 +interrupted +1 of 2", status())
 
 
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
-        ("so far so good\ncnntention train: the loss is \x1b[1mnan\x1b[0m.\r\n", "cnntention train: the loss is nan."),
+        ("well\ncnntention train: \x1b[1mnan\x1b[0m.\r\n", "cnntention train: nan."),
         ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
-        (
-            "/bin/bash: line 3: 42 Killed   python -m cnntention\n",
-            "/bin/bash: line 3: 42 Killed   python -m cnntention",
-        ),
+        ("/bin/bash: line 3: 42 Killed   python\n", "/bin/bash: line 3: 42 Killed   python"),
         ("Traceback (most recent call last):\nKeyboardInterrupt\n", None),
         ("cues/looking/brief/seed1: epoch 1/2\n", None),
     ],
 )
-def test_a_failed_run_names_its_error_and_log(study, status, log, reason):
-    run = run_of(study, "looking", 1)
-    path = Path(run.folder, "train.log")
-    path.parent.mkdir()
-    path.write_text(log)
+def test_a_failed_run_names_its_error_and_log(study, status, looking, log, reason):
+    path = Path(looking[1].folder, "train.log")
+    files.write_text(path, log)
     text = status()
-    assert counted(text)["failed"] == (reason is not None)
-    assert (f"{run.name} (train)\n    {reason}\n    See {path}\n" in text) == (reason is not None)
-    with State(file_of("state", run), "any").owned():
+    assert counted(text)[-1] == (reason is not None)
+    assert (f"{looking[1].name} (train)\n    {reason}\n    See {path}\n" in text) == (reason is not None)
+    with State(state_of(looking[1]), "any").owned():
         assert "Failed" not in status()
 
 
 def test_a_failed_examination(study, status):
-    run = run_of(study, "tiny", 0)
+    run = study.run("cues", "tiny", "brief", 0)
     folder = Path(paths.examination_folder(study, run))
-    log = file_of("log", run, examination=folder.name.removeprefix("examination-"))
+    log = path_in(r'"(logs/examine/\S+\.log)"', run, examination=folder.name.removeprefix("examination-"))
     files.write_text(log, "cnntention examine: the sky fell.\n")
     assert "Failed" not in status()  # all is there: the log is an old one
     (folder / "explanations.safetensors").unlink()
-    text = status()
-    assert f"{run.name} (examine)\n    cnntention examine: the sky fell.\n    See {log}" in text
-    assert "2 of 4 runs trained, 1 examined" in text
+    assert f"{run.name} (examine)\n    cnntention examine: the sky fell.\n    See {log}" in status()
 
 
 @pytest.mark.parametrize("full", [True, False])
 def test_every_other_step_that_failed(study, status, full):
     if full:
         shutil.copy(ROOT / "config.yaml", "config.yaml")
-        study = load(["config.yaml"])
     named = [re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) for path in re.findall(r'"([a-z]\S+/\S+)"', RULES)]
-    for step, name, output, log in jobs(study):
+    known = list(jobs(load(["config.yaml"])))
+    for step, _, output, log in known:
         assert all(any(re.fullmatch(pattern, path) for pattern in named) for path in (output, log))
         Path(output).unlink(missing_ok=True)
         files.write_text(log, f"cnntention {step}: the sky fell.\n")
-        failure = f"{name} ({step})\n    cnntention {step}: the sky fell.\n    See {log}\n"
-        assert failure in status()
-        files.write_json(output, {})
-        assert "Failed" not in status()
-
-
-@pytest.mark.parametrize("garbage", GARBAGE)
-def test_no_file_can_make_it_fail(study, status, garbage):
-    Path(run_of(study, "looking", 1).folder).mkdir()
-    Path(run_of(study, "looking", 1).folder, "history.csv").touch()
-    for path in [path for path in Path().rglob("*") if path.suffix in (".json", ".csv", ".pt", ".lock")]:
-        path.write_text(garbage)
-        assert counted(status())["done"] == 2
-
-
-# --- before the start, and words --------------------------------------------------------------------------------
-
-
-def test_an_estimate_before_the_start(tmp_path, monkeypatch, status):
-    monkeypatch.chdir(tmp_path)
-    Path("config.yaml").write_text(yaml.safe_dump(two_seeds()))
     text = status()
-    assert "Time left: not known until a run has trained an epoch" in text
-    assert "as on a core" in text
-    text = status("--estimate")
-    assert "as timed on this machine" in text
-    assert re.search(r"Time left: about \d+ s of training, 1 at a time\n", text)
+    for step, name, output, log in known:
+        assert f"{name} ({step})\n    cnntention {step}: the sky fell.\n    See {log}\n" in text
+        files.write_json(output, {})
+    assert "Failed" not in status()
+
+
+@pytest.mark.parametrize("garbage", ["", "[1]", '{"images": {"train": "many"}, "top1": "x"}', "\0", "a.gate\nx,y\n\n,"])
+def test_no_file_can_make_it_fail(study, status, looking, garbage):
+    files.write_text(Path(looking[1].folder, "history.csv"), "")
+    for path in [path for path in Path().rglob("*.*") if path.name != "config.yaml"]:
+        path.write_text(garbage)
+        assert counted(status())[:2] == [4, 2]
+
+
+def test_an_estimate_before_the_start(study, status):
+    for folder in ("results", "state", "data"):
+        shutil.rmtree(folder)
+    assert "Time left: not known until a run has trained an epoch" in status()
+    assert re.search(r"Time left: about \d+ s of training, 1 at a time\n", status("--estimate"))
 
 
 def test_a_model_that_was_not_measured_is_scaled_by_its_size():
@@ -278,62 +207,36 @@ def test_a_model_that_was_not_measured_is_scaled_by_its_size():
     assert all(one.seconds(other) == pytest.approx(2 * twice.seconds(other)) for other in study.runs())
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--config", "none.yaml"], "none.yaml: cannot be read (No such file or directory)."),
-        (["--config", "bad.yaml"], "recipes.brief: unknown key 'epocs'; did you mean 'epochs'?"),
-        (["--watch"], "--watch redraws a terminal, and the output is none"),
-    ],
-)
-def test_a_mistake_is_a_sentence(study, status, words, message):
-    Path("bad.yaml").write_text("recipes: {brief: {epocs: 3}}")
-    error = status(*words, code=1)
-    assert error.startswith("cnntention status: ")
-    assert message in error
-
-
-def test_an_overlay_is_laid_over_the_configuration(study, status):
+def test_configurations(study, status):
     Path("mine.yaml").write_text("{study: {name: mine}, experiments: {first: {grid: {seeds: 5}}}}")
-    for given in (["mine.yaml"], ["config.yaml", "mine.yaml"]):
-        assert "mine: Does it run?" in (text := status("--configfile", *given))
-        assert counted(text, "first")["runs"] == 10
+    assert status("--configfile", "mine.yaml") == status("--config", "config.yaml", "mine.yaml")
+    assert counted(status("--config", "mine.yaml"))[0] == 10
+    assert "none.yaml: cannot be read" in status("--config", "none.yaml", code=1)
+    assert "--watch redraws a terminal, and the output is none" in status("--watch", code=1)
 
 
-# --- terminals --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("end", ["\x03", "report"])
+@pytest.mark.parametrize("end", ["Ctrl-C", "report"])
 def test_watching_ends_with_ctrl_c_or_with_the_report(study, end):
     process, master = pty.fork()
     if process == 0:
-        os.execve(sys.executable, [sys.executable, "-m", "cnntention", "status", "--watch"],
-                  os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"})  # fmt: skip
-    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+        os.execve(sys.executable, [sys.executable, "-m", "cnntention", "status", "--watch"], environment)
 
-    def read(until: str) -> str:
-        text, stop = b"", time.time() + 15
-        while until.encode() not in text and time.time() < stop and select.select([master], [], [], 15)[0]:
+    def read(until: bytes) -> str:
+        text = b""
+        while until not in text and select.select([master], [], [], 15)[0]:
             try:
                 text += os.read(master, 65536)
             except OSError:  # it ended
                 break
         return text.decode()
 
-    assert "2 of 4 runs trained" in read("seed0")
+    assert "2 of 4 runs trained" in read(b"Report")
     if end == "report":
         files.write_json(f"{paths.study_folder(study)}/report/card.json", {})
     else:
-        os.write(master, end.encode())
-    text = read("never")
-    assert f"Report: {f'{paths.study_folder(study)}/report/index.html' if end == 'report' else 'not made yet'}" in text
+        os.write(master, b"\x03")
+    text = read(b"never")
+    assert (f"Report: {paths.study_folder(study)}/report/index.html" in text) == (end == "report")
     assert "Traceback" not in text
     assert os.waitpid(process, 0)[1] == 0
-
-
-def test_it_starts_without_torch_or_pandas(study):
-    code = "import sys; from cnntention.cli import main; main(['status']); print(*sys.modules)"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert "2 of 4 runs trained" in done.stdout
-    assert not {"torch", "pandas", "numpy"} & set(done.stdout.split())
