@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import re
-import select
 import shutil
 import sys
 import time
@@ -21,9 +20,7 @@ from cnntention.cli import main
 from cnntention.config import Study, load, parse_study
 from cnntention.data.datasets import prepare
 from cnntention.results import paths
-from cnntention.status.command import duration
 from cnntention.status.runs import jobs
-from cnntention.status.speed import Speeds
 from cnntention.training.command import train_run
 from cnntention.training.progress import Progress
 from cnntention.training.state import State
@@ -33,14 +30,9 @@ CONFIG = small_study()
 CONFIG["experiments"]["first"]["grid"]["seeds"] = 2
 
 
-def path_in(pattern: str, run, **words: str) -> Path:
-    """A path of a run as workflow/rules/ names it."""
-    words |= {name: getattr(run, name) for name in ("dataset", "model", "recipe", "key", "seed")}
-    return Path(re.search(pattern, RULES)[1].replace("wildcards.", "").format(**words))
-
-
 def state_of(run) -> Path:
-    return path_in(r"--state (\S+)", run)
+    pattern = re.search(r"--state (\S+)", RULES)[1].replace("wildcards.", "")
+    return Path(pattern.format(**{name: getattr(run, name) for name in ("dataset", "model", "recipe", "key", "seed")}))
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +42,13 @@ def made(tmp_path_factory):
     os.chdir(path)
     Path("config.yaml").write_text(yaml.safe_dump(CONFIG))
     prepare("cues", study.datasets["cues"], {}, Path(paths.data_folder(study, "cues")))
-    for run in study.runs_of("first"):
-        if run.model == "tiny":
-            train_run(study, run, state_of(run), 1, "cpu")
-            for name in paths.EXAMINATION_FILES:
-                files.write_json(f"{paths.examination_folder(study, run)}/{name}", {"top1": 0.5 + run.seed / 4})
-    run = study.run("cues", "looking", "brief", 0)
-    with patch.object(Progress, "epoch", side_effect=KeyboardInterrupt), suppress(KeyboardInterrupt):
+    *tiny, looking, _ = study.runs()
+    for run in tiny:
         train_run(study, run, state_of(run), 1, "cpu")
+        for name in paths.files_of_examination(study, run):
+            files.write_json(name, {"top1": 0.5 + run.seed / 4})
+    with patch.object(Progress, "epoch", side_effect=KeyboardInterrupt), suppress(KeyboardInterrupt):
+        train_run(study, looking, state_of(looking), 1, "cpu")
     os.chdir(before)
     return path
 
@@ -71,7 +62,7 @@ def study(made, tmp_path, monkeypatch) -> Study:
 
 @pytest.fixture
 def looking(study):
-    return [study.run("cues", "looking", "brief", seed) for seed in (0, 1)]
+    return study.runs()[2:]
 
 
 @pytest.fixture
@@ -91,8 +82,7 @@ def counted(text: str) -> list[int]:
 
 
 def test_half_is_done(study, status, looking):
-    text = status()
-    assert counted(text) == [4, 2, 0, 1, 1, 0]
+    assert counted(text := status()) == [4, 2, 0, 1, 1, 0]
     assert "2 of 4 runs trained, 2 examined" in text
     assert re.search(r"cues/tiny/brief +62.50 ± 17.68 +2 of 2 +1 of 2", text)  # solved from (1/4 + 1) / 2 on
     assert re.search(r"cues/looking/brief +– +0 of 2", text)
@@ -106,13 +96,12 @@ def test_the_time_left_is_what_runs_like_it_took(study, status, looking):
     for path in Path().rglob("run.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"images_per_s": 4.0}))
     Path(looking[0].folder, "history.csv").write_text("epoch,images_per_s\n1,2.0\n")
-    tiny, slow = 2 * 192 / 4, 2 * 192 / 2  # s: two epochs of 192 images
-    text = status()
-    assert f"Time left: about {duration(1.5 * slow)} of training, 1 at a time\n" in text
-    assert f"{100 - 100 * 1.5 * slow / (2 * tiny + 2 * slow):.0f} % of the training" in text
-    assert re.search(rf"all, each run once .* {(2 * tiny + 2 * slow) / 3600:.3f}", text)
+    text = status()  # two epochs of 192 images: 96 s for `tiny`, 192 s for `looking`, of which one is half done
+    assert "50 % of the training" in text
+    assert "Time left: about 5 min of training, 1 at a time\n" in text
+    assert re.search(r"all, each run once .* 0\.160", text)
     with State(state_of(looking[0]), "x").owned(), State(state_of(looking[1]), "y").owned():
-        assert f"about {duration(slow)} of training, 2 at a time" in status()  # as long as the longer one
+        assert "about 3 min of training, 2 at a time" in status()  # as long as the longer one
 
 
 def test_a_run_is_in_training_as_long_as_a_process_holds_it(study, status, looking):
@@ -128,10 +117,8 @@ def test_a_run_is_in_training_as_long_as_a_process_holds_it(study, status, looki
 
 def test_an_interrupted_run_goes_on_after_its_last_epoch(study, status, looking):
     Path(looking[0].folder, "history.csv").unlink()  # as Snakemake does
-    log = "cues/looking/brief/seed0: epoch 1/2  lr 0.1\n\ncnntention train: interrupted.\n"
-    Path(looking[0].folder, "train.log").write_text(log)
-    assert re.search(r"seed0 +interrupted +2 of 2", text := status())
-    assert counted(text) == [4, 2, 0, 1, 1, 0]
+    Path(looking[0].folder, "train.log").write_text("x: epoch 1/2  lr 0.1\n\ncnntention train: interrupted.\n")
+    assert re.search(r"seed0 +interrupted +2 of 2", status())
     state_of(looking[0]).unlink()
     Path(looking[0].folder, "history.csv").write_text("epoch\n1\n")
     assert re.search(r"seed0 +interrupted +1 of 2", status())
@@ -142,46 +129,33 @@ def test_an_interrupted_run_goes_on_after_its_last_epoch(study, status, looking)
     [
         ("well\ncnntention train: \x1b[1mnan\x1b[0m.\r\n", "cnntention train: nan."),
         ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
-        ("/bin/bash: line 3: 42 Killed   python\n", "/bin/bash: line 3: 42 Killed   python"),
         ("Traceback (most recent call last):\nKeyboardInterrupt\n", None),
-        ("cues/looking/brief/seed1: epoch 1/2\n", None),
     ],
 )
 def test_a_failed_run_names_its_error_and_log(study, status, looking, log, reason):
     path = Path(looking[1].folder, "train.log")
     files.write_text(path, log)
-    text = status()
-    assert counted(text)[-1] == (reason is not None)
+    assert counted(text := status())[-1] == (reason is not None)
     assert (f"{looking[1].name} (train)\n    {reason}\n    See {path}\n" in text) == (reason is not None)
     with State(state_of(looking[1]), "any").owned():
         assert "Failed" not in status()
 
 
-def test_a_failed_examination(study, status):
+def test_every_other_step_that_failed(study, status):
+    """The rules' own names of logs and outputs, so that one that moves is missed here."""
+    named = [re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) for path in re.findall(r'"([a-z]\S+/\S+)"', RULES)]
     run = study.run("cues", "tiny", "brief", 0)
     folder = Path(paths.examination_folder(study, run))
-    log = path_in(r'"(logs/examine/\S+\.log)"', run, examination=folder.name.removeprefix("examination-"))
-    files.write_text(log, "cnntention examine: the sky fell.\n")
-    assert "Failed" not in status()  # all is there: the log is an old one
-    (folder / "explanations.safetensors").unlink()
-    assert f"{run.name} (examine)\n    cnntention examine: the sky fell.\n    See {log}" in status()
-
-
-@pytest.mark.parametrize("full", [True, False])
-def test_every_other_step_that_failed(study, status, full):
-    if full:
-        shutil.copy(ROOT / "config.yaml", "config.yaml")
-    named = [re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) for path in re.findall(r'"([a-z]\S+/\S+)"', RULES)]
-    known = list(jobs(load(["config.yaml"])))
-    for step, _, output, log in known:
-        assert all(any(re.fullmatch(pattern, path) for pattern in named) for path in (output, log))
-        Path(output).unlink(missing_ok=True)
-        files.write_text(log, f"cnntention {step}: the sky fell.\n")
-    text = status()
+    log = f"logs/examine/cues/tiny/brief-{run.key}/seed0-{folder.name.removeprefix('examination-')}.log"
+    known = [*jobs(study), *jobs(load([ROOT / "config.yaml"])), ("examine", run.name, f"{folder}/attention.json", log)]
     for step, name, output, log in known:
-        assert f"{name} ({step})\n    cnntention {step}: the sky fell.\n    See {log}\n" in text
-        files.write_json(output, {})
-    assert "Failed" not in status()
+        assert all(any(re.fullmatch(pattern, path) for pattern in named) for path in (output, log))
+        if name in ("cues", "small", run.name):
+            Path(output).unlink(missing_ok=True)
+            files.write_text(log, f"cnntention {step}: the sky fell.\n")
+            assert f"{name} ({step})\n    cnntention {step}: the sky fell.\n    See {log}\n" in status()
+            files.write_json(output, {})
+            assert "Failed" not in status()
 
 
 @pytest.mark.parametrize("garbage", ["", "[1]", '{"images": {"train": "many"}, "top1": "x"}', "\0", "a.gate\nx,y\n\n,"])
@@ -193,18 +167,10 @@ def test_no_file_can_make_it_fail(study, status, looking, garbage):
 
 
 def test_an_estimate_before_the_start(study, status):
-    for folder in ("results", "state", "data"):
-        shutil.rmtree(folder)
+    shutil.rmtree("results")
+    shutil.rmtree("state")
     assert "Time left: not known until a run has trained an epoch" in status()
     assert re.search(r"Time left: about \d+ s of training, 1 at a time\n", status("--estimate"))
-
-
-def test_a_model_that_was_not_measured_is_scaled_by_its_size():
-    study = load([ROOT / "config.yaml"])
-    run = study.runs()[0]
-    one, twice = (Speeds(study, {run: speed}, "") for speed in (100.0, 200.0))
-    assert one.seconds(run) == study.recipes[run.recipe].epochs * one.images[run.dataset][0] / 100
-    assert all(one.seconds(other) == pytest.approx(2 * twice.seconds(other)) for other in study.runs())
 
 
 def test_configurations(study, status):
@@ -221,22 +187,14 @@ def test_watching_ends_with_ctrl_c_or_with_the_report(study, end):
     if process == 0:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
         os.execve(sys.executable, [sys.executable, "-m", "cnntention", "status", "--watch"], environment)
-
-    def read(until: bytes) -> str:
-        text = b""
-        while until not in text and select.select([master], [], [], 15)[0]:
-            try:
-                text += os.read(master, 65536)
-            except OSError:  # it ended
-                break
-        return text.decode()
-
-    assert "2 of 4 runs trained" in read(b"Report")
+    text = b""
+    while b"2 of 4 runs trained" not in text:
+        text += os.read(master, 65536)
+    os.write(master, b"\x03" if end == "Ctrl-C" else b"")
     if end == "report":
         files.write_json(f"{paths.study_folder(study)}/report/card.json", {})
-    else:
-        os.write(master, b"\x03")
-    text = read(b"never")
-    assert (f"Report: {paths.study_folder(study)}/report/index.html" in text) == (end == "report")
-    assert "Traceback" not in text
+    with suppress(OSError):  # it has ended
+        while more := os.read(master, 65536):
+            text += more
+    assert (f"Report: {paths.study_folder(study)}/report/index.html" in text.decode()) == (end == "report")
     assert os.waitpid(process, 0)[1] == 0

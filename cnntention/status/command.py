@@ -154,8 +154,8 @@ def accuracies(study: Study, name: str, top1: dict[Run, float | None]) -> Iterat
 
 
 def table(first: str, *columns: str) -> Table:
-    right = [Column(name, justify="right") for name in columns]
-    return Table(first, *right, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    columns = [Column(first, overflow="fold"), *(Column(name, justify="right", no_wrap=True) for name in columns)]
+    return Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
 
 
 def duration(seconds: float) -> str:
