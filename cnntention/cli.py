@@ -81,10 +81,7 @@ OPTIONS: dict[str, dict] = {
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
     "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
     "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},
-    "estimate": {
-        "action": argparse.BooleanOptionalAction,
-        "help": "what all training costs; by default only if no run has begun",
-    },
+    "estimate": {"action": "store_true", "help": "before the start: time a few training steps of each model here"},
     "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},
 }
 

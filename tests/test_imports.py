@@ -8,6 +8,7 @@ import pytest
 SLOW = {"pandas", "matplotlib", "sklearn", "scipy", "statsmodels", "torchvision", "torch._dynamo", "sympy", "yaml"}
 STEPS = {
     "cnntention.cli": {"torch", "numpy"},
+    "cnntention.status.command": {"torch", "numpy"},
     "cnntention.training.command": {"tqdm.auto"},
     "cnntention.evaluation.command": {"cv2"},
     "cnntention.evaluation.diagnose": {"cv2"},

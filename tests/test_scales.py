@@ -12,7 +12,7 @@ from cnntention.config.claims import cases
 from cnntention.config.study import Run
 from cnntention.models.registry import build
 from cnntention.profiling import count_macs
-from cnntention.status.cost import seconds_an_image
+from cnntention.status.speed import seconds_an_image
 
 FULL = load([ROOT / "config.yaml"])
 CPU = load([ROOT / "config.yaml", ROOT / "workflow/studies/cpu.yaml"])

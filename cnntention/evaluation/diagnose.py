@@ -52,7 +52,7 @@ def diagnose(
     settings: Diagnostics,
     passes: Callable[[str], Iterable[Batch]] | None = None,
 ) -> dict:
-    """The fields of `records.Diagnosis` but the hash; `passes(what)` gives the batches again for each pass over them."""
+    """The fields of `records.Diagnosis` but the hash; `passes(what)` gives the batches again for each pass."""
     passes = passes or (lambda what: batches)
     kept = Kept(net)
     measured = measure(net, passes("measured"), settings.map_images, kept.run) if any(attention_modules(net)) else {}

@@ -1,6 +1,5 @@
-"""`cnntention status`: how far a study is, read from its files alone, while it runs or after. Writes nothing.
+"""`cnntention status`: how far a study is, read from its files, while it runs or after. Writes nothing.
 
-The modules go from parts to whole: places and logs (the files); runs (the state of each), findings (what they found);
-cost, speed and timing (how fast they train); outlook (time left), estimate (before the start); terminal, show, command.
-Only timing imports torch.
+runs reads the state of each run and what failed; speed says how long runs take; timing measures that before the start
+(only it imports torch); command prints.
 """

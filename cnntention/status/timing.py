@@ -1,57 +1,47 @@
-"""How fast a run trains on this machine, from a few real steps of it on random images."""
+"""How fast models train on this machine, from a few real training steps on random images."""
 
 import time
 
 import torch
 
-from cnntention import device, provenance
+from cnntention import device
 from cnntention.config import Run, Study
-from cnntention.errors import UserError
-from cnntention.models.registry import build, has_deterministic_form
-from cnntention.status.speed import Images
+from cnntention.models.registry import build, check, has_deterministic_form
+from cnntention.status.speed import Speeds
 from cnntention.training.loop import train_step
 from cnntention.training.recipe import make_optimizer
 
-ENOUGH = (10, 1.0)  # steps and seconds: either will do, once the first step is behind
+BUDGET = 60  # s: the models that are left then, the slowest ones, are scaled by size
+ENOUGH = 1.0  # s a model, after its first step
 
 
-def here() -> torch.device:
-    """The device that a step would choose, but not held: the look must not wait for, nor stop, a run."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", 0)
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+def time_models(study: Study) -> Speeds:
+    """From one run of each model and precision."""
+    if study.plugins:
+        check(study)
+    # not held as a step holds it: status must neither wait for a run nor stop one
+    where = torch.device("cuda:0" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu")
+    measured, start, reference = {}, time.perf_counter(), Speeds(study, {}, "")
+    for run in sorted({reference.kinds(run)[1]: run for run in study.runs()}.values(), key=reference.reference):
+        if measured and time.perf_counter() - start > BUDGET:
+            break
+        measured[run] = images_per_s(study, run, reference.images[run.dataset][1], where)
+    return Speeds(study, measured, "as timed on this machine")
 
 
-def hardware(where: torch.device) -> str:
-    """One phrase: the GPU, or the CPU with the threads used."""
-    gpu = torch.cuda.get_device_name(where) if where.type == "cuda" else "Apple GPU" if where.type == "mps" else None
-    return provenance.hardware({"gpu": gpu, "cpu": provenance.cpu_name(), "threads": 1})
-
-
-def images_per_s(study: Study, run: Run, images: Images, where: torch.device) -> float | None:
-    """Training images a second at the recipe's batch size, on one thread as the rule trains; None if out of memory."""
+def images_per_s(study: Study, run: Run, side: int, where: torch.device) -> float:
+    """Training images a second at the recipe's batch size, on one thread as the rule trains."""
     recipe, config = study.recipes[run.recipe], study.models[run.model]
     device.prepare_torch(1, where, recipe.precision, has_deterministic_form(config))
-    size = min(recipe.batch_size, images.train)
-    try:
-        model = build(config, images.channels, images.classes).to(where).train()
-        model.to(memory_format=torch.channels_last)
-        optimizer = make_optimizer(model, recipe.optimizer)
-        batch = torch.randn(size, images.channels, images.side, images.side, device=where)
-        batch = batch.to(memory_format=torch.channels_last)
-        labels = torch.arange(size, device=where) % images.classes
-
-        def step() -> None:
-            # a rate of 0 keeps the weights finite; reading the loss waits for the device
-            train_step(model, batch, labels, optimizer, 0.0, recipe).tolist()
-
-        step()
-        done, start = 0, time.perf_counter()
-        while done < ENOUGH[0] and (done == 0 or time.perf_counter() - start < ENOUGH[1]):
-            step()
-            done += 1
-        return done * size / (time.perf_counter() - start)
-    except RuntimeError as error:  # on a CPU, running out of memory has no class of its own
-        if "memory" in str(error).lower():
-            return None
-        raise UserError(f"models.{run.model}: a training step fails ({str(error).splitlines()[0]}).") from None
+    model = build(config, 3, 10).to(where, memory_format=torch.channels_last).train()
+    optimizer = make_optimizer(model, recipe.optimizer)
+    images = torch.randn(recipe.batch_size, 3, side, side, device=where).to(memory_format=torch.channels_last)
+    labels = torch.arange(len(images), device=where) % 10
+    steps, start = -1, 0.0  # the first step, which sets things up, does not count
+    while steps < 1 or time.perf_counter() - start < ENOUGH:
+        if steps == 0:
+            start = time.perf_counter()
+        # a rate of 0 keeps the weights finite; reading the loss waits for the device
+        train_step(model, images, labels, optimizer, 0.0, recipe).tolist()
+        steps += 1
+    return steps * len(images) / (time.perf_counter() - start)
