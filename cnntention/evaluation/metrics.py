@@ -47,7 +47,9 @@ def wilson(hits: int, n: int) -> list[float]:
 
 
 def by_distance(hits: np.ndarray, bins: np.ndarray, distances: np.ndarray, names: list[str]) -> dict:
-    """{name: accuracy, …, "slope"} by how far apart cue and match are; hits (N,) bool, bins (N,) index into `names`, distances (N,) px.
+    """Accuracy by how far apart cue and match are: {name: accuracy, …, "slope"}.
+
+    hits (N,) bool, bins (N,) index into `names`, distances (N,) px.
 
     `slope`: change of the log odds of a hit per 10 px, by logistic regression; None where every image is a hit, or
     none is. A network that cannot relate the two places is flat at its floor; one that relates near ones falls.

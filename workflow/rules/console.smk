@@ -15,7 +15,7 @@ def one_line_a_job(record):
     """A filter of Snakemake's console handler: prints a line for a job that starts, and drops what is of no use."""
     event = getattr(getattr(record, "event", None), "value", None)
     if event == "job_info":
-        known = [value for name, value in record.wildcards.items() if name != "key"]
+        known = [value for name, value in record.wildcards.items() if name not in ("key", "examination")]
         steps = "" if workflow.dryrun else f"[{STEPS['done']}/{STEPS['total']}] "
         line = f"{time.strftime('%H:%M:%S')} {steps}{record.rule_name} {'/'.join(map(str, known))}"
         print(line.rstrip(), file=sys.stderr, flush=True)
