@@ -61,6 +61,13 @@ def test_a_step_works_by_itself_and_sees_what_is_not_its_runs(config, capsys, sm
     assert main(["examine", *step]) == 0
     assert (examined / "metrics.json").read_bytes() == scored
     assert {path.name for path in examined.iterdir()} == set(paths.EXAMINATION_FILES)
+    moved = study.run(run.dataset, run.model, run.recipe, seed=1)
+    Path(run.folder).rename(moved.folder)
+    write_text("more.yaml", "experiments: {first: {grid: {seeds: [1]}}}")
+    for command in (["evaluate", "--run", moved.folder], ["summarise", "--out", "tables"]):
+        assert main([command[0], *config, "more.yaml", *command[1:]]) == 1
+        assert f"{moved.folder}: holds the run of key {run.key} and seed 0" in capsys.readouterr().err
+    Path(moved.folder).rename(run.folder)
     weights = Path(run.folder, "model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     assert main(["evaluate", *step]) == 1

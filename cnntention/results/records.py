@@ -1,7 +1,7 @@
 """The JSON files of runs and profiles. Accuracies and drops are shares; times say their unit in their name."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cnntention import files
 from cnntention.config import Run, Study
@@ -76,6 +76,17 @@ class RunRecord(Record):
     """After which epochs it was taken up again."""
     provenance: dict[str, Any]
     precision: Precision
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """A run's record; UserError if its folder holds another run. Names may differ: a key is of what they mean."""
+        made = cls.read(f"{run.folder}/run.json")
+        if (made.key, made.seed) != (run.key, run.seed):
+            raise UserError(
+                f"{run.folder}: holds the run of key {made.key} and seed {made.seed}, by its run.json; somebody moved "
+                "or copied it there. Move it back."
+            )
+        return made
 
 
 class Examined(Record):
@@ -180,7 +191,7 @@ class Finished:
         self.run = run
         self.folder = Path(run.folder)
         self.examination = Path(paths.examination_folder(study, run))
-        self.made = RunRecord.read(self.folder / "run.json")
+        self.made = RunRecord.of(run)
 
     @property
     def head(self) -> dict[str, str | int]:
