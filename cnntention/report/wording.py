@@ -1,0 +1,248 @@
+"""Verdicts, reasons and results as English. Words are made here, last; nothing is decided by reading them."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from cnntention.report.numbers import (
+    count,
+    difference,
+    digits,
+    interval,
+    known,
+    listing,
+    size,
+    unit,
+    value,
+)
+from cnntention.report.reading import CELL, Results
+from cnntention.results.words import Reason, Test, Verdict
+
+MARKS = {
+    Verdict.SUPPORTED: "✓",
+    Verdict.REFUTED: "✗",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.VOID: "∅",
+    Verdict.NOT_RUN: "–",
+}
+UNTESTED = (
+    Reason.TOO_FEW_SEEDS,
+    Reason.NO_SPREAD,
+    Reason.NO_RUNS,
+    Reason.NO_METRIC,
+    Reason.VALUES_MISSING,
+    Reason.NOT_MEASURED,
+)
+SMALL = "These results hold for these small networks, data sets and short trainings alone."
+Row = pd.Series
+
+# --- one test -------------------------------------------------------------------------------------------------------
+
+
+def failing(row: Row) -> str:
+    """Which runs fail a precondition, in parentheses."""
+    return f" ({row['failing']})" if row["failing"] else ""
+
+
+def visible(row: Row) -> str:
+    """The smallest effect that the test would usually detect."""
+    return f"; differences under {size(row['mde'], row['metric'])} usually stay unseen" if known(row["mde"]) else ""
+
+
+def margin(row: Row) -> str:
+    return size(row["margin"], row["metric"])
+
+
+REASONS: dict[Reason, Callable[[Row], str]] = {
+    Reason.SIGNIFICANT: lambda row: "the difference is significant",
+    Reason.OTHER_WAY: lambda row: "the difference is significant, in the opposite direction",
+    Reason.EQUIVALENT: lambda row: f"the difference is smaller than {margin(row)}",
+    Reason.NOT_SIGNIFICANT: lambda row: f"not significant{visible(row)}",
+    Reason.OUTSIDE_MARGIN: lambda row: f"the difference is larger than {margin(row)}",
+    Reason.WITHIN_LOSS: lambda row: f"the loss is smaller than {margin(row)}",
+    Reason.MARGIN_UNDECIDED: lambda row: f"the interval reaches beyond the margin of {margin(row)}",
+    Reason.CHEAPER_AND_BETTER: lambda row: f"{row['other_model']} is as cheap and significantly more accurate",
+    Reason.BETTER_PERHAPS_CHEAPER: lambda row: f"{row['other_model']} is significantly more accurate, maybe as cheap",
+    Reason.NO_RIVAL: lambda row: "no other model is as cheap",
+    Reason.APART: lambda row: "the quartiles do not overlap",
+    Reason.OVERLAP: lambda row: "the quartiles overlap",
+    Reason.NOT_MEASURED: lambda row: "it was not measured",
+    Reason.NO_RUNS: lambda row: "the study has no such runs",
+    Reason.NO_METRIC: lambda row: f"no table has the metric {row['metric']}",
+    Reason.VALUES_MISSING: lambda row: f"some runs have no value{failing(row)}",
+    Reason.TOO_FEW_SEEDS: lambda row: f"too few seeds for a test{of_seeds(row)}",
+    Reason.NO_SPREAD: lambda row: "the seeds do not differ, so no test applies",
+    Reason.NOT_ALIVE: lambda row: f"the attention is not alive{failing(row)}",
+    Reason.OTHER_RECIPES: lambda row: "the models were trained by different recipes",
+    Reason.TEST_SPLIT_USED: lambda row: f"the test split was used in training{failing(row)}",
+    Reason.MAPS_NOT_SANE: lambda row: f"the maps do not depend enough on the learned weights{failing(row)}",
+}
+
+
+def of_seeds(row: Row) -> str:
+    counts = [int(row[name]) for name in ("n", "n_other") if known(row[name])]
+    return f" (n = {listing(counts)})"
+
+
+def reason(row: Row) -> str:
+    """Why a test has its verdict."""
+    return REASONS[Reason(row["reason"])](row)
+
+
+def verdict(row: Row) -> str:
+    """✓ supported"""
+    return f"{MARKS[Verdict(row['verdict'])]} {row['verdict']}"
+
+
+def outcome(row: Row) -> str:
+    """What a test of no claim says: higher, lower, equivalent, or nothing."""
+    if row["verdict"] == Verdict.SUPPORTED:
+        return "higher" if row["effect"] > 0 else "lower"
+    return {Verdict.REFUTED: "equivalent", Verdict.VOID: "void", Verdict.NOT_RUN: "not run"}.get(
+        row["verdict"], "not tested" if row["reason"] in UNTESTED else "not significant"
+    )
+
+
+def compared(row: Row) -> str:
+    """The two sides of a test: a − b."""
+    model, other = row["model"], row["other_model"]
+    if known(row["value"]):
+        text = f"{model} against {value(row['value'], row['metric'])}"
+    elif not other:
+        text = model
+    elif model == other:
+        text = f"{model}: {row['recipe']} − {row['other_recipe']}"
+    else:
+        text = f"{model} − {other}"
+    control = row["control_dataset"] or row["control_model"]
+    return f"{text}, less that of {control}" if control else text
+
+
+def effect(row: Row) -> str:
+    """What a test measured: +0.13 points [−0.30, +0.55]."""
+    metric = row["metric"]
+    if not known(row["effect"]):
+        return "–"
+    if row["test"] == Test.QUARTILES:
+        return f"{value(row['mean'], metric)} against {value(row['mean_other'], metric)}"
+    if row["test"] == Test.BOSCHLOO:
+        a, b = (f"{round(row[mean] * row[n])} of {row[n]}" for mean, n in (("mean", "n"), ("mean_other", "n_other")))
+        return f"{a} runs against {b}"
+    return f"{difference(row['effect'], metric)} {interval(row['low'], row['high'], metric)}".strip()
+
+
+# --- an experiment --------------------------------------------------------------------------------------------------
+
+
+def answer(results: Results, experiment: str) -> str:
+    """An experiment's answer in one sentence."""
+    tests = results.comparisons(experiment)
+    if len(tests):
+        places = tests[["dataset", "recipe"]].drop_duplicates()
+        parts = []
+        for dataset, recipe in places.itertuples(index=False):
+            part = tests[(tests["dataset"] == dataset) & (tests["recipe"] == recipe)]
+            many = [
+                n for n, of in ((dataset, places["dataset"]), (f"recipe {recipe}", places["recipe"])) if of.nunique() > 1
+            ]
+            parts.append(", ".join(many) + (": " if many else "") + outcomes(part))
+        what = unit(tests["metric"].iloc[0]).name
+        return f"{what[:1].upper()}{what[1:]} beside {listing(tests['other_model'])} – {'; '.join(parts)}."
+    cells = results.of("cells", experiment)
+    living = cells[cells["alive"].notna()]
+    if len(living) == len(cells) > 0:
+        return life(living)
+    best = cells.loc[cells["mean"].idxmax()]
+    return f"Highest mean test accuracy: {best['model']} by {best['recipe']}, {value(best['mean'], 'test_accuracy')}."
+
+
+def outcomes(tests: pd.DataFrame) -> str:
+    """higher: a (+1.00 points); not significantly different: b and c"""
+    groups: dict[str, list[str]] = {}
+    for _, row in tests.iterrows():
+        kind = outcome(row)
+        told = kind in ("higher", "lower") and row["test"] != Test.BOSCHLOO
+        groups.setdefault(kind, []).append(
+            row["model"] + (f" ({difference(row['effect'], row['metric'])})" if told else "")
+        )
+    names = {"equivalent": "equal within the margin", "not significant": "not significantly different"}
+    names |= {"higher": "significantly higher", "lower": "significantly lower", "not tested": "too few seeds for a test"}
+    return ", ".join(f"{names.get(kind, kind)}: {listing(models)}" for kind, models in groups.items())
+
+
+def life(cells: pd.DataFrame) -> str:
+    """In how many runs attention is alive and used, and which cells' attention is dead in every run."""
+    n, alive, used = (int(cells[name].sum()) for name in ("n", "alive", "used"))
+    text = f"Attention is alive in {alive} of {count(n, 'run')} and used in {used}"
+    dead = cells[(cells["alive"] == 0) & (cells["diverged"] < cells["n"])]
+    names = [f"{row['model']} by {row['recipe']}" for _, row in dead.iterrows()]
+    return f"{text}; it is dead in every run of {listing(names)}." if names else f"{text}."
+
+
+# --- the study ------------------------------------------------------------------------------------------------------
+
+
+def study_answer(results: Results) -> list[str]:
+    """The study's answer in two sentences."""
+    tests = results.comparisons()
+    fair = tests[[results.attention(a) and not results.attention(b) for a, b in tests[["model", "other_model"]].values]]
+    chosen, what = (fair, "with attention with one without") if len(fair) else (tests, "with a baseline")
+    kinds = pd.Series([outcome(row) for _, row in chosen.iterrows()], index=chosen.index, dtype=object)
+    asked = kinds.isin(["higher", "lower", "equivalent", "not significant"])
+    life_of = life_sentence(results)
+    if not asked.any():
+        return ["Not answered: no comparison has enough seeds for a test.", life_of]
+    better, worse = kinds == "higher", kinds == "lower"
+    short = "Mixed" if better.any() and worse.any() else "No" if worse.all() else "Yes" if better[asked].all() else ""
+    short = short or ("Sometimes" if better.any() else "Not shown")
+    told = [
+        f"significantly {word} in {named(chosen[mask]) or 'none'}"
+        for word, mask in (("better", better), ("worse", worse))
+    ]
+    head = f"{short}: of {count(int(asked.sum()), 'comparison')} of a model {what}, it is {told[0]} and {told[1]}."
+    return [head, life_of]
+
+
+def named(tests: pd.DataFrame) -> str:
+    """2 (cbam on mnist, cbam on cifar10)"""
+    names = [f"{row['model']} on {row['dataset']}" for _, row in tests.iterrows()]
+    return f"{len(names)} ({', '.join(dict.fromkeys(names))})" if names else ""
+
+
+def life_sentence(results: Results) -> str:
+    """In how many runs of the study attention matters."""
+    runs = results.frames["runs"]
+    own = runs[(runs["modules"] > 0) & runs["attention_alive"].notna()]
+    if not len(own):
+        return "No run has attention that could be examined."
+    alive, used = int(own["attention_alive"].sum()), int(own["attention_used"].fillna(False).sum())
+    return (
+        f"Attention changes the features in {alive} of {count(len(own), 'run')} that have it, and accuracy falls "
+        f"without it in {used}."
+    )
+
+
+def unseen(results: Results) -> str:
+    """How small an effect the comparisons can miss; empty if there is none."""
+    tests = results.comparisons()
+    missed = tests[(tests["reason"] == Reason.NOT_SIGNIFICANT) & tests["mde"].notna() & (tests["metric"] != "solved")]
+    if not len(missed):
+        return ""
+    least, most = (digits(100 * missed["mde"].agg(name), 1) for name in ("min", "max"))
+    return (
+        "Not significant does not mean no effect: with so few seeds, differences under "
+        f"{least} to {most} points usually stay unseen."
+    )
+
+
+def claims_ended(claims: pd.DataFrame) -> list[tuple[Verdict, int]]:
+    return [(verdict, int((claims["verdict"] == verdict).sum())) for verdict in Verdict]
+
+
+def cell_name(row: Row, recipes: int) -> str:
+    """A model, with its recipe where an experiment has several."""
+    return f"{row['model']} · {row['recipe']}" if recipes > 1 else row["model"]
+
+
+def cells_of(rows: pd.DataFrame) -> list[tuple]:
+    return list(rows[CELL].drop_duplicates().itertuples(index=False, name=None))
