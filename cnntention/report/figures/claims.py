@@ -1,0 +1,101 @@
+"""All claims in one forest plot."""
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from cnntention.report import numbers, theme
+from cnntention.report.catalogue import claimed, figure
+from cnntention.report.wording import MARKS, compared
+from cnntention.results.words import Test, Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cnntention.report.reading import Results
+
+LINE, GAP = 0.2, 0.12  # inches: a line of text or a test; between claims
+WRAP = 52
+
+
+@figure("claims", "All claims that were tested", claimed)
+def claims(results: "Results", _: str = ""):
+    """A panel a unit, a block a claim, a row a test: effect, interval and verdict."""
+    told = results.frames["claims"]
+    told = told[told["verdict"] != Verdict.NOT_RUN]
+    groups: dict[tuple, list] = {}
+    for _, claim in told.iterrows():
+        tests = results.tests_of(claim["claim"])
+        shown = tests[tests["effect"].notna()]
+        if len(shown):
+            unit = numbers.unit(claim["metric"])
+            groups.setdefault((unit.name if unit.difference != " points" else "points"), []).append((claim, shown))
+    if not groups:
+        sheet = theme.canvas(5, 0.8)
+        sheet.text(0.5, 0.5, "No claim was tested.", ha="center", va="center")
+        return sheet, "No claim was tested."
+    heights = [sum(height(*entry) for entry in entries) for entries in groups.values()]
+    sheet = theme.canvas(10.4, sum(heights) + 0.62 * len(heights))
+    panels = sheet.subplots(len(groups), squeeze=False, gridspec_kw={"height_ratios": heights}).ravel()
+    for axes, (unit, entries), full in zip(panels, groups.items(), heights, strict=True):
+        panel(axes, entries, full)
+        axes.set_xlabel("Difference, percentage points" if unit == "points" else f"Difference: {unit}", fontsize=8.5)
+    return sheet, (
+        "Each mark is one test: the difference, with its 95 % interval where there is one (of times: quartiles), its "
+        f"colour and shape the verdict: {', '.join(f'{MARKS[v]} {v}' for v in Verdict if (told['verdict'] == v).any())}."
+        " Right of 0, the first named is larger. The axis is logarithmic beyond the first mark on either side of 0."
+    )
+
+
+def height(claim: "pd.Series", tests: "pd.DataFrame") -> float:
+    """Inches of a claim's block."""
+    return LINE * max(len(tests), len(lines(claim))) + GAP
+
+
+def lines(claim: "pd.Series") -> list[str]:
+    return textwrap.wrap(f"{claim['claim']}: {claim['sentence']}", WRAP)
+
+
+def panel(axes, entries: list, full: float) -> None:
+    """The claims of one unit, from the top down; y in inches."""
+    top, place = GAP / 2, ("axes fraction", "data")
+    for claim, tests in entries:
+        for i, text in enumerate(lines(claim)):
+            axes.annotate(text, (-1.32, top + LINE * (i + 0.5)), xycoords=place, va="center", fontsize=8.5)
+        for i, (_, test) in enumerate(tests.iterrows()):
+            y = top + LINE * (i + 0.5)
+            mark(axes, y, test)
+            text = textwrap.shorten(compared(test), 46, placeholder=" …")
+            axes.annotate(text, (-0.02, y), xycoords=place, va="center", ha="right", fontsize=7.5, color=theme.GREY)
+            colour = theme.VERDICTS[Verdict(test["verdict"])][0]
+            said = f"{MARKS[Verdict(test['verdict'])]} {test['verdict']}"
+            axes.annotate(said, (1.02, y), xycoords=place, va="center", fontsize=8, color=colour)
+        top += height(claim, tests)
+        axes.axhline(top - GAP / 2, color=theme.PALE, linewidth=0.6, xmin=-1.32, xmax=1.25, clip_on=False)
+    axes.axvline(0, color=theme.GREY, linewidth=1)
+    axes.set_ylim(full, 0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    stretch(axes)
+
+
+def mark(axes, y: float, test: "pd.Series") -> None:
+    colour, marker = theme.VERDICTS[Verdict(test["verdict"])]
+    factor = numbers.unit(test["metric"]).factor
+    if numbers.known(test["low"], test["high"]):
+        shift = test["mean_other"] if test["test"] == Test.QUARTILES else 0
+        ends = [factor * (test[end] - shift) for end in ("low", "high")]
+        axes.plot(ends, [y, y], color=colour, linewidth=1.6, solid_capstyle="round")
+    axes.plot([factor * test["effect"]], [y], marker=marker, color=colour, markersize=6, markeredgecolor="white")
+
+
+def stretch(axes) -> None:
+    """A symmetric log scale where effects differ much in size."""
+    import numpy as np
+
+    marks = [value for line in axes.get_lines() for value in np.atleast_1d(line.get_xdata()) if len(line.get_xdata()) < 3]
+    sizes = np.abs([value for value in marks if value])
+    if len(sizes) and sizes.max() > 30 * np.median(sizes):
+        linear = 10.0 ** np.floor(np.log10(np.median(sizes)))
+        axes.set_xscale("symlog", linthresh=max(linear, 1e-6))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    axes.margins(x=0.06)
