@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import cnntention.results.tables  # noqa: F401  registers the tables' schemas
 from cnntention import files
 from cnntention.config import Study, parse_study
 from cnntention.errors import UserError

@@ -58,11 +58,11 @@ def style() -> AbstractContextManager:
     return matplotlib_style.context(["default", STYLE])
 
 
-def canvas(width: float, height: float) -> "Canvas":
+def canvas(width: float, height: float, layout: str = "constrained") -> "Canvas":
     """An empty figure, inches."""
     from matplotlib.figure import Figure as Canvas
 
-    return Canvas(figsize=(width, height), layout="constrained")
+    return Canvas(figsize=(width, height), layout=layout)
 
 
 def save(sheet: "Canvas", path: Path) -> int:

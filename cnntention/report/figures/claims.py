@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from cnntention.report.reading import Results
 
-LINE, GAP = 0.2, 0.12  # inches: a line of text or a test; between claims
-WRAP = 52
+LINE, GAP, AXIS = 0.18, 0.12, 0.52  # inches: a line of text or a test; between claims; an axis with its label
+WIDTH, LEFT, RIGHT = 10.4, 0.63, 0.89  # inches; the axes' sides as shares of it
+WRAP = 54
 
 
 @figure("claims", "All claims that were tested", claimed)
@@ -34,10 +35,12 @@ def claims(results: "Results", _: str = ""):
         sheet.text(0.5, 0.5, "No claim was tested.", ha="center", va="center")
         return sheet, "No claim was tested."
     heights = [sum(height(*entry) for entry in entries) for entries in groups.values()]
-    sheet = theme.canvas(10.4, sum(heights) + 0.62 * len(heights))
-    panels = sheet.subplots(len(groups), squeeze=False, gridspec_kw={"height_ratios": heights}).ravel()
-    for axes, (unit, entries), full in zip(panels, groups.items(), heights, strict=True):
-        panel(axes, entries, full)
+    sheet = theme.canvas(WIDTH, sum(heights) + AXIS * len(heights), layout="none")
+    full, top = sheet.get_figheight(), 0.05
+    for (unit, entries), high in zip(groups.items(), heights, strict=True):
+        axes = sheet.add_axes((LEFT, 1 - (top + high) / full, RIGHT - LEFT, high / full))
+        top += high + AXIS
+        panel(axes, entries, high)
         axes.set_xlabel("Difference, percentage points" if unit == "points" else f"Difference: {unit}", fontsize=8.5)
     return sheet, (
         "Each mark is one test: the difference, with its 95 % interval where there is one (of times: quartiles), its "
@@ -57,20 +60,20 @@ def lines(claim: "pd.Series") -> list[str]:
 
 def panel(axes, entries: list, full: float) -> None:
     """The claims of one unit, from the top down; y in inches."""
-    top, place = GAP / 2, ("axes fraction", "data")
+    top, place, page = GAP / 2, ("axes fraction", "data"), ("figure fraction", "data")
     for claim, tests in entries:
         for i, text in enumerate(lines(claim)):
-            axes.annotate(text, (-1.32, top + LINE * (i + 0.5)), xycoords=place, va="center", fontsize=8.5)
+            axes.annotate(text, (0.005, top + LINE * (i + 0.5)), xycoords=page, va="center", fontsize=8.5)
         for i, (_, test) in enumerate(tests.iterrows()):
             y = top + LINE * (i + 0.5)
             mark(axes, y, test)
-            text = textwrap.shorten(compared(test), 46, placeholder=" …")
+            text = textwrap.shorten(compared(test), 44, placeholder=" …")
             axes.annotate(text, (-0.02, y), xycoords=place, va="center", ha="right", fontsize=7.5, color=theme.GREY)
             colour = theme.VERDICTS[Verdict(test["verdict"])][0]
             said = f"{MARKS[Verdict(test['verdict'])]} {test['verdict']}"
             axes.annotate(said, (1.02, y), xycoords=place, va="center", fontsize=8, color=colour)
         top += height(claim, tests)
-        axes.axhline(top - GAP / 2, color=theme.PALE, linewidth=0.6, xmin=-1.32, xmax=1.25, clip_on=False)
+        axes.axhline(top - GAP / 2, color=theme.PALE, linewidth=0.6, xmin=-LEFT / (RIGHT - LEFT), xmax=1.4, clip_on=False)
     axes.axvline(0, color=theme.GREY, linewidth=1)
     axes.set_ylim(full, 0)
     axes.set_yticks([])

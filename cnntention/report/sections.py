@@ -1,0 +1,139 @@
+"""The page's sections, built from a study's results: the overview, one an experiment, cost, and how it was made."""
+
+from collections.abc import Iterable
+
+import yaml
+
+from cnntention.report import numbers as num
+from cnntention.report import tables, wording
+from cnntention.report.catalogue import asks_for_life
+from cnntention.report.document import Code, Counts, Facts, Fold, Picture, Section, Text
+from cnntention.report.reading import Results
+
+Pictures = dict[tuple[str, str], Picture]
+"""(kind, experiment) -> the figure."""
+
+
+def present(*parts) -> tuple:
+    return tuple(part for part in parts if part is not None)
+
+
+def overview(results: Results, pictures: Pictures) -> tuple:
+    """The answer, the claims, what it rests on, and all claims in one figure."""
+    claims, study = results.frames["claims"], results.study.study
+    unseen = wording.unseen(results)
+    return present(
+        Text(" ".join(wording.study_answer(results)), "lead"),
+        Text(wording.SMALL, "scale") if study.scale == "cpu" else None,
+        Text(unseen) if unseen else None,
+        Counts(tuple(wording.claims_ended(claims))) if len(claims) else None,
+        facts(results),
+        pictures.get(("claims", "")),
+        Fold("Claims that were not tested", (table,)) if (table := tables.not_run(results)) else None,
+    )
+
+
+def facts(results: Results) -> Facts:
+    """What the answer rests on."""
+    runs, cells = results.frames["runs"], results.frames["cells"]
+    data = [f"{row['dataset']} ({row['train']:,} training images)" for _, row in results.frames["datasets"].iterrows()]
+    rows = {
+        "Runs": f"{len(runs)}, {num.between(cells['n'])} seeds a model and recipe",
+        "Data": num.listing(data),
+        "Hardware": num.listing(runs["hardware"]),
+        "Code": f"commit {num.listing(runs['commit'])}",
+        "Scale": "small: see the note above" if results.study.study.scale == "cpu" else "full",
+        "Made": results.card["made"].replace("T", " ").replace("Z", " UTC"),
+    }
+    return Facts(tuple(rows.items()))
+
+
+def experiment(results: Results, name: str, pictures: Pictures) -> Section:
+    """An experiment: its question, answer, figure, scores and claims; the rest is folded."""
+    lead, rest = ("alive", "accuracy") if asks_for_life(results.study, name) else ("accuracy", "alive")
+    own, claims = results.runs_of(name), tables.claims(results, name)
+    text = f"{num.count(len(own), 'run')} on {num.listing(own['dataset'])} by {num.listing(own['recipe'])}."
+    if own["leaks"].any():
+        text += " The test split decided when some of these runs stopped, or which epoch to keep: their scores are biased."
+    learning = present(pictures.get(("learning", name)), tables.learning(results, name))
+    living = present(
+        pictures.get((rest, name)), pictures.get(("gates", name)), tables.modules(results, name)
+    )
+    looks = present(
+        pictures.get(("cams", name)), tables.maps(results, name), pictures.get(("maps", name)), tables.distance(results, name)
+    )
+    parts = present(
+        Text(wording.answer(results, name), "lead"),
+        Text(text, "note"),
+        pictures.get((lead, name)),
+        tables.scores(results, name),
+        claims,
+        Fold("How the models learned", learning),
+        Fold("Accuracy and gates" if rest == "accuracy" else "Is the attention alive, and used?", living) if living else None,
+        Fold("Where the models look", looks),
+    )
+    return Section(results.study.experiments[name].question, parts, name, f"experiment-{name}")
+
+
+def cost(results: Results, pictures: Pictures) -> Section:
+    return Section("What does attention cost?", (pictures["cost", ""], tables.cost(results)), "cost", "cost")
+
+
+def published(results: Results) -> Section | None:
+    table = tables.published(results)
+    note = Text("Test errors that the original study reports, one run each, beside the mean of our runs.")
+    return Section("How do the published numbers compare?", (note, table), "published numbers", "numbers") if table else None
+
+
+def methods(results: Results) -> Section:
+    """Data, statistics, machine and versions, and the configuration as it was."""
+    made = results.card["provenance"]
+    libraries = ", ".join(f"{name} {version}" for name, version in made["libraries"].items())
+    runs = results.frames["runs"]
+    rows = {
+        "Trained on": f"{num.listing(runs['hardware'])}; {num.listing(runs['precision'])}; PyTorch {num.listing(runs['torch'])}",
+        "Training time": f"{runs['train_seconds'].sum() / 3600:.1f} hours in all",
+        "Gathered by": f"Python {made['python']}, {libraries}; commit {made['commit']}",
+        "Tables": f"key {results.card['key']}; every number here is in its CSV files",
+    }
+    return Section(
+        "How was it made?",
+        (
+            tables.datasets(results),
+            *(Text(text) for text in statistics(results)),
+            Facts(tuple(rows.items())),
+            Fold("Configuration: datasets, models, recipes", tuple(configuration(results))),
+        ),
+        "methods",
+        "methods",
+    )
+
+
+def statistics(results: Results) -> list[str]:
+    of = results.study.statistics
+    percent = f"{100 * of.alpha:g} %"
+    return [
+        f"The unit is a run; n counts seeds. Two groups of runs are compared by Welch’s t test, counts of solved runs by "
+        f"Boschloo’s exact test, a group and a number by a one-sample t test, if each group has {of.min_seeds} seeds or "
+        f"more. P-values are adjusted by Holm within a family of tests; a difference is significant at {percent}.",
+        f"Accuracies are equivalent if the {100 * (1 - 2 * of.alpha):g} % interval of their difference lies within "
+        f"±{num.size(of.margin, 'test_accuracy')}. An effect stays unseen if it would be detected with a power below "
+        f"{100 * of.power:g} %. Times differ if their quartiles over rounds do not overlap.",
+        "A claim of several tests needs all of them. It is void if a precondition fails: attention that is not alive, "
+        "different recipes, a test split used in training, maps that fail the sanity check.",
+    ]
+
+
+def configuration(results: Results) -> Iterable[Code]:
+    """What the runs used, as YAML, without what was left empty."""
+    config, runs = results.study.model_dump(mode="json"), results.frames["runs"]
+    for kind in ("datasets", "models", "recipes"):
+        used = {name: filled(config[kind][name]) for name in dict.fromkeys(runs[kind.removesuffix("s")])}
+        yield Code(kind.capitalize(), yaml.safe_dump(used, sort_keys=False, default_flow_style=None, width=100))
+
+
+def filled(value):
+    """The same without empty entries and without places on a disk."""
+    if isinstance(value, dict):
+        return {k: filled(v) for k, v in value.items() if k != "urls" and v not in (None, {}, [], "")}
+    return [filled(v) for v in value] if isinstance(value, list) else value

@@ -1,0 +1,217 @@
+"""The report's tables, six columns at most; those of an experiment hold its own runs alone."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from cnntention.config import STAGES
+from cnntention.report import numbers as num
+from cnntention.report import wording
+from cnntention.report.document import Table
+from cnntention.report.figures.cost import measured
+from cnntention.report.reading import CELL, Results
+
+MARK = {"higher": " ↑", "lower": " ↓", "equivalent": " ="}
+
+
+def by_dataset(cells: pd.DataFrame) -> Iterator[tuple[list[tuple[str]], pd.DataFrame]]:
+    """The cells of each dataset, with a heading where there are several."""
+    for dataset, own in cells.groupby("dataset", sort=False):
+        yield ([(dataset,)] if cells["dataset"].nunique() > 1 else []), own
+
+
+def scores(results: Results, experiment: str) -> Table:
+    """A row a cell: runs, test accuracy, the difference from the baseline, and whether attention is alive and used."""
+    cells, tests = results.of("cells", experiment), results.comparisons(experiment)
+    cue, recipes = cells["solved"].notna().any(), cells["recipe"].nunique()
+    tested, attends = len(tests) > 0, cells["alive"].notna().any()
+    head = ["model", "runs", *(["solved"] if cue else []), "test accuracy, %"]
+    head += [*(["beside the baseline"] if tested else []), *(["attention alive, used"] if attends else [])]
+    rows: list[tuple[str, ...]] = []
+    for title, own in by_dataset(cells):
+        rows += title
+        for _, cell in own.iterrows():
+            row = [wording.cell_name(cell, recipes), runs(cell)]
+            row += [f"{cell['solved']} of {cell['n']}" if num.known(cell["solved"]) else "–"] if cue else []
+            row += [num.spread(cell["mean"], cell["sd"], "test_accuracy")]
+            row += [beside(tests, cell)] if tested else []
+            row += [life(cell)] if attends else []
+            rows.append(tuple(row))
+    note = "Mean ± sample standard deviation over seeds."
+    if tested:
+        note += " ↑ ↓: significant; =: equal within the margin; in brackets the 95 % interval."
+    return Table(tuple(head), tuple(rows), "l" + "r" * (len(head) - 1), note)
+
+
+def runs(cell: pd.Series) -> str:
+    return f"{cell['n']}" + (f" ({cell['diverged']} diverged)" if cell["diverged"] else "")
+
+
+def life(cell: pd.Series) -> str:
+    if not num.known(cell["alive"]):
+        return "no attention"
+    return f"{cell['alive']}, {cell['used']} of {cell['n'] - cell['diverged']}"
+
+
+def beside(tests: pd.DataFrame, cell: pd.Series) -> str:
+    own = tests[(tests[CELL] == cell[CELL]).all(axis=1)]
+    if not len(own):
+        return "–"
+    test = own.iloc[0]
+    return wording.effect(test) + MARK.get(wording.outcome(test), "")
+
+
+def claims(results: Results, experiment: str) -> Table | None:
+    """The claims that an experiment decides: a heading a claim, a row a test."""
+    told = results.of("claims", experiment)
+    rows: list[tuple[str, ...]] = []
+    for _, claim in told.iterrows():
+        tests = results.tests_of(claim["claim"])
+        if not len(tests):
+            continue
+        published = f" Original study: {claim['published']}." if claim["published"] else ""
+        rows.append((f"{claim['claim']}: {claim['sentence']} → {wording.verdict(claim)}.{published}",))
+        for _, test in tests.iterrows():
+            where = f" on {test['dataset']}" if tests["dataset"].nunique() > 1 else ""
+            unit = num.unit(test["metric"]).name
+            row = (wording.compared(test) + where, unit, wording.effect(test), num.p_value(test["p_holm"]))
+            rows.append((*row, f"{wording.verdict(test)}: {wording.reason(test)}"))
+    head = ("compared", "metric", "difference [95 %]", "p (Holm)", "verdict")
+    return Table(head, tuple(rows), "llrrl") if rows else None
+
+
+def not_run(results: Results) -> Table | None:
+    """The claims that were not tested."""
+    told = results.frames["claims"]
+    rows = [
+        (row["claim"], row["sentence"], row["experiment"]) for _, row in told[told["verdict"] == "not run"].iterrows()
+    ]
+    return Table(("claim", "sentence", "experiment"), tuple(rows), "lll") if rows else None
+
+
+def learning(results: Results, experiment: str) -> Table:
+    """A row a cell: how it learned."""
+    own = results.runs_of(experiment)
+    bar = num.value(results.study.statistics.reach, "val_accuracy")
+    rows: list[tuple[str, ...]] = []
+    for title, part in by_dataset(own):
+        rows += title
+        for (model, recipe), group in part.groupby(["model", "recipe"], sort=False):
+            first = group["epochs_to_reach"].dropna()
+            reached = f"{num.between(first)} ({len(first)} of {len(group)} runs)" if len(first) else "never"
+            name = f"{model} · {recipe}" if own["recipe"].nunique() > 1 else model
+            means = [num.bare(group[k].mean(), k) for k in ("train_accuracy", "val_accuracy")]
+            rows.append((name, num.between(group["epochs"]), *means, reached))
+    head = ("model", "epochs", "training accuracy, %", "monitored accuracy, %", f"epochs to {bar}")
+    return Table(head, tuple(rows), "lrrrr", "At the last epoch, means over runs.")
+
+
+def modules(results: Results, experiment: str) -> Table | None:
+    """A row a cell and attention module: states, change of the features, what accuracy falls without it."""
+    own = results.runs_of(experiment, "modules")
+    rows: list[tuple[str, ...]] = []
+    for title, part in by_dataset(own):
+        rows += title
+        for (model, recipe, module), group in part.groupby(["model", "recipe", "module"], sort=False):
+            name = f"{model} · {recipe}" if own["recipe"].nunique() > 1 else model
+            states = ", ".join(f"{state} {count}" for state, count in group["state"].value_counts(sort=False).items())
+            change = num.bare(group["relative_change"].median(), "relative_change")
+            drops = [num.signed(-group[f"drop_{kind}"].mean(), "test_accuracy") for kind in ("identity", "mean")]
+            rows.append((name, module, states, change, *drops))
+    head = ("model", "module", "state, runs", "change of features", "removed, points", "averaged, points")
+    note = "Median change, relative to the features’ norm; mean change of accuracy when the module is replaced by the "
+    note += "identity, or does to every image what it does on average."
+    return Table(head, tuple(rows), "lllrrr", note) if rows else None
+
+
+def maps(results: Results, experiment: str) -> Table:
+    """A row a cell: scores of the last stage's Grad-CAM maps for the predicted class, beside an untrained network's."""
+    own, scored = results.runs_of(experiment), results.runs_of(experiment, "maps")
+    scored = scored[(scored["stage"] == STAGES[-1]) & (scored["target"] == "predicted")]
+    untrained = scored[scored["method"] == "untrained"]
+    regions = scored["region"].nunique() > 0
+    cue = bool(own["lookup"].notna().any())
+    rows: list[tuple[str, ...]] = []
+    for title, part in by_dataset(own):
+        rows += title
+        for (model, recipe), group in part.groupby(["model", "recipe"], sort=False):
+            name = f"{model} · {recipe}" if own["recipe"].nunique() > 1 else model
+            same = untrained.merge(group[CELL].drop_duplicates(), on=CELL)["mass"].mean()
+            row = [name]
+            row += [f"{num.bare(group['cam_mass'].mean(), 'cam_mass')} ({num.bare(same, 'cam_mass')})"] * regions
+            row += [num.bare(group["cam_auc"].mean(), "cam_auc")] * regions
+            row += [num.bare(group["road"].mean(), "road"), f"{int(group['cam_sane'].sum())} of {len(group)}"]
+            row += [num.bare(group["lookup"].mean(), "lookup")] * cue
+            rows.append(tuple(row))
+    head = ["model", *["on the region, % (untrained)", "AUC"] * regions, "ROAD", "sane maps", *["look-up, ×"] * cue]
+    note = "Means over runs. ROAD: 0 for a random order of pixels. Sane: the map changes when the parameters are drawn anew."
+    note += " Look-up: attention from match to cue, relative to uniform attention." if cue else ""
+    return Table(tuple(head), tuple(rows), "l" + "r" * (len(head) - 1), note)
+
+
+def distance(results: Results, experiment: str) -> Table | None:
+    """CueMatch: accuracy by the distance of the two places."""
+    own, bins = results.runs_of(experiment), ("near", "mid", "far")
+    own = own[own["distance_slope"].notna()]
+    columns = [f"accuracy_{name}" for name in bins if own[f"accuracy_{name}"].notna().any()]
+    groups = own.groupby(CELL, sort=False)
+    rows = [
+        (f"{model} · {recipe}", dataset, *(num.bare(group[c].mean(), "accuracy") for c in columns))
+        for (dataset, model, recipe), group in groups
+    ]
+    head = ("model", "dataset", *(f"{c.removeprefix('accuracy_')}, %" for c in columns))
+    note = "Mean test accuracy by distance of cue and match: near 8 to 12 px, mid to 18, far to 34."
+    return Table(head, tuple(rows), "ll" + "r" * len(columns), note) if rows else None
+
+
+def cost(results: Results) -> Table:
+    """A row an image size and model."""
+    rows: list[tuple[str, ...]] = []
+    costs = measured(results)
+    for image, own in costs.groupby("image", sort=False):
+        rows.append((f"images of {image}, batches of {num.listing(own['batch_size'])}, {num.listing(own['hardware'])}",))
+        for _, row in own.iterrows():
+            ratio = f"{row['training_step_ratio']:.2f}" if num.known(row["training_step_ratio"]) else "–"
+            rows.append(
+                (
+                    row["model"],
+                    f"{row['parameters']:,}",
+                    f"{row['macs'] / 1e6:.1f} M",
+                    f"{num.bare(row['training_step_ms'], 'training_step_ms')} ms (× {ratio})",
+                    f"{num.bare(row['latency_ms'], 'latency_ms')} ms",
+                    f"{row['training_memory_bytes'] / 2**20:.0f} MiB",
+                )
+            )
+    head = ("model", "parameters", "MACs", "training step", "latency", "training memory")
+    return Table(head, tuple(rows), "lrrrrr", f"Energy: {num.listing(costs['energy'])}.")
+
+
+def published(results: Results) -> Table | None:
+    """The original study's test errors beside ours, where there are any."""
+    told = results.frames["published"]
+    rows = [
+        (
+            row["dataset"],
+            row["model"],
+            f"{row['test_error']:.2f} ({row['epochs']} epochs)",
+            f"{row['our_error']:.2f}" + (f" ± {row['our_sd']:.2f}" if num.known(row["our_sd"]) else ""),
+            f"{row['n']} by {row['our_recipe']}",
+            row["note"],
+        )
+        for _, row in told[told["n"] > 0].iterrows()
+    ]
+    head = ("dataset", "model", "published error, %", "our error, %", "our runs", "how theirs was made")
+    return Table(head, tuple(rows), "llrrll") if rows else None
+
+
+def datasets(results: Results) -> Table:
+    """What the images are, and their source."""
+    rows = []
+    for _, row in results.frames["datasets"].iterrows():
+        counts = " / ".join(f"{row[name]:,}" for name in ("train", "val", "test"))
+        source = "generated" if not row["source_sha256"] else "SHA-256 " + ", ".join(
+            f"{digest[:8]}…" for digest in row["source_sha256"].split(";")
+        )
+        rows.append((row["dataset"], row["image"], str(row["classes"]), counts, source, row["licence"]))
+    head = ("dataset", "image", "classes", "train / val / test", "source", "licence")
+    return Table(head, tuple(rows), "llrrll")
