@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from cnntention.config import Study
 from cnntention.report import theme
 from cnntention.report.catalogue import always, figure
+from cnntention.report.numbers import known
 from cnntention.results.words import Ended
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def draw_cell(axes, y: int, cell: "pd.Series", runs: "pd.DataFrame", colour: str
         axes.plot([mean, mean], [y - 0.34, y + 0.34], color=colour, linewidth=2)
         low, high = (100 * min(1, max(0, cell[end])) for end in ("low", "high"))
         axes.barh(y, high - low, left=low, height=0.5, color=colour, alpha=0.14, linewidth=0)
-    solved = cell["solved"]
-    text = f"{cell['solved']} of {cell['n']} solved" if solved == solved and solved is not None else ""
-    axes.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+    if known(cell["solved"]):
+        text, place = f"{cell['solved']} of {cell['n']} solved", ("axes fraction", "data")
+        axes.annotate(text, (1.01, y), xycoords=place, va="center", fontsize=8.5)
 
 
 def frame(axes, study: Study, dataset: str, n: int) -> None:
