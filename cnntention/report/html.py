@@ -1,14 +1,13 @@
 """The tree as one HTML file that needs no network and no script."""
 
 import base64
+import re
 from functools import singledispatch
 from html import escape
 from pathlib import Path
 
 from cnntention.report import document as doc
 from cnntention.report.wording import MARKS
-
-TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 @singledispatch
@@ -90,12 +89,23 @@ def table_row(part: doc.Table, cells: tuple[str, ...]) -> str:
 
 @render.register
 def _(part: doc.Picture) -> str:
+    image = inline(part) if part.file.suffix == ".svg" else embedded(part)
+    return f"<figure>\n{image}\n<figcaption>{escape(part.caption)}</figcaption>\n</figure>"
+
+
+def embedded(part: doc.Picture) -> str:
     data = base64.b64encode(part.file.read_bytes()).decode()
-    source = f"data:{TYPES[part.file.suffix]};base64,{data}"
-    return (
-        f'<figure>\n<img src="{source}" alt="{escape(part.title)}" width="{part.width}">\n'
-        f"<figcaption>{escape(part.caption)}</figcaption>\n</figure>"
-    )
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(part.title)}" width="{part.width}">'
+
+
+def inline(part: doc.Picture) -> str:
+    """A figure's SVG as an element of the page, without the names of its groups, which figures share."""
+    source = part.file.read_text(encoding="utf-8")
+    box = re.search(r'viewBox="[^"]*"', source).group()
+    body = source[source.index(">", source.index("<svg")) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    body = re.sub(r'<(g|text) id="[^"]*"', r"<\1", body)
+    return f'<svg role="img" aria-label="{escape(part.title)}" {box} width="{part.width}">{body.rstrip()}'
 
 
 @render.register

@@ -28,7 +28,7 @@ def draw(results: Results, out: Path) -> sections.Pictures:
     """Every figure as a file."""
     drawn = {}
     for figure in figure_files(results.study):
-        with theme.style():
+        with theme.style(figure.path):
             sheet, caption = figure.kind.draw(results, figure.experiment)
             width = theme.save(sheet, out / figure.path)
         where = f", {figure.experiment}" if figure.experiment else ""

@@ -25,7 +25,7 @@ VERDICTS = {
 }
 GREY, PALE, DARK = "#6b6b6b", "#e3e3e3", "#333333"
 STYLE = {
-    "font.family": "DejaVu Sans",
+    "font.family": ["DejaVu Sans", "sans-serif"],
     "font.size": 9,
     "axes.edgecolor": GREY,
     "axes.labelcolor": DARK,
@@ -41,7 +41,7 @@ STYLE = {
     "xtick.labelcolor": DARK,
     "ytick.color": GREY,
     "ytick.labelcolor": DARK,
-    "svg.hashsalt": "cnntention",
+    "svg.fonttype": "none",  # text stays text: small, and found by a search
 }
 DPI = 144
 
@@ -52,10 +52,11 @@ def looks(study: Study) -> dict[str, tuple[str, str]]:
     return {model: (PALETTE[i % n], MARKERS[(i + i // n) % n]) for i, model in enumerate(models)}
 
 
-def style() -> AbstractContextManager:
+def style(salt: str) -> AbstractContextManager:
+    """The settings of a figure; `salt` keeps its ids apart from those of other figures of the page."""
     from matplotlib import style as matplotlib_style
 
-    return matplotlib_style.context(["default", STYLE])
+    return matplotlib_style.context(["default", STYLE, {"svg.hashsalt": salt}])
 
 
 def canvas(width: float, height: float, layout: str = "constrained") -> "Canvas":
