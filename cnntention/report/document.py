@@ -29,7 +29,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Table:
-    """At most six columns. A row of a single cell is a heading across."""
+    """At most six columns. A row of a single cell is a heading across; its second line is small."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

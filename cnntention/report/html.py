@@ -78,7 +78,9 @@ def _(part: doc.Table) -> str:
 
 def table_row(part: doc.Table, cells: tuple[str, ...]) -> str:
     if len(cells) == 1:
-        return f'<tr class="group"><th colspan="{len(part.head)}">{escape(cells[0])}</th></tr>'
+        title, _, note = escape(cells[0]).partition("\n")
+        small = f"<br><small>{note}</small>" if note else ""
+        return f'<tr class="group"><th colspan="{len(part.head)}">{title}{small}</th></tr>'
     made = zip(cells, part.head, part.align, strict=True)
     return (
         "<tr>"

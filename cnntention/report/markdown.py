@@ -60,9 +60,12 @@ def _(part: doc.Counts) -> str:
 def _(part: doc.Table) -> str:
     lines = [row(part.head), row([RULE[letter] for letter in part.align], as_is=True)]
     for cells in part.rows:
-        lines.append(
-            row(cells) if len(cells) > 1 else row([f"**{escaped(cells[0])}**", *[""] * (len(part.head) - 1)], True)
-        )
+        if len(cells) > 1:
+            lines.append(row(cells))
+        else:
+            title, _, note = cells[0].partition("\n")
+            first = f"**{escaped(title)}**" + (f"<br>{escaped(note)}" if note else "")
+            lines.append(row([first, *[""] * (len(part.head) - 1)], as_is=True))
     return "\n".join(lines) + (f"\n\n_{escaped(part.note)}_" if part.note else "")
 
 

@@ -58,7 +58,7 @@ def digits(value: float, decimals: int | None) -> str:
     if decimals is None:
         text = f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.2g}"
     else:
-        text = f"{value:.{decimals if abs(value) < 99.95 or decimals == 0 else decimals - 1}f}"
+        text = f"{value:.{decimals}f}"
         text = text.removeprefix("-") if float(text) == 0 else text
     return text.replace("-", "−")
 

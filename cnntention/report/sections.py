@@ -37,11 +37,12 @@ def facts(results: Results) -> Facts:
     """What the answer rests on."""
     runs, cells = results.frames["runs"], results.frames["cells"]
     data = [f"{row['dataset']} ({row['train']:,} training images)" for _, row in results.frames["datasets"].iterrows()]
+    commits = f"commit {num.listing(runs['commit'])}"
     rows = {
         "Runs": f"{len(runs)}, {num.between(cells['n'])} seeds a model and recipe",
         "Data": num.listing(data),
         "Hardware": num.listing(runs["hardware"]),
-        "Code": f"commit {num.listing(runs['commit'])}",
+        "Code": commits if len(commits) < 40 else f"{num.count(runs['commit'].nunique(), 'commit')}, see methods",
         "Scale": "small: see the note above" if results.study.study.scale == "cpu" else "full",
         "Made": results.card["made"].replace("T", " ").replace("Z", " UTC"),
     }
@@ -54,13 +55,16 @@ def experiment(results: Results, name: str, pictures: Pictures) -> Section:
     own, claims = results.runs_of(name), tables.claims(results, name)
     text = f"{num.count(len(own), 'run')} on {num.listing(own['dataset'])} by {num.listing(own['recipe'])}."
     if own["leaks"].any():
-        text += " The test split decided when some of these runs stopped, or which epoch to keep: their scores are biased."
+        text += (
+            " The test split decided when some of these runs stopped, or which epoch to keep: their scores are biased."
+        )
     learning = present(pictures.get(("learning", name)), tables.learning(results, name))
-    living = present(
-        pictures.get((rest, name)), pictures.get(("gates", name)), tables.modules(results, name)
-    )
+    living = present(pictures.get((rest, name)), pictures.get(("gates", name)), tables.modules(results, name))
     looks = present(
-        pictures.get(("cams", name)), tables.maps(results, name), pictures.get(("maps", name)), tables.distance(results, name)
+        pictures.get(("cams", name)),
+        tables.maps(results, name),
+        pictures.get(("maps", name)),
+        tables.distance(results, name),
     )
     parts = present(
         Text(wording.answer(results, name), "lead"),
@@ -69,7 +73,9 @@ def experiment(results: Results, name: str, pictures: Pictures) -> Section:
         tables.scores(results, name),
         claims,
         Fold("How the models learned", learning),
-        Fold("Accuracy and gates" if rest == "accuracy" else "Is the attention alive, and used?", living) if living else None,
+        Fold("Accuracy and gates" if rest == "accuracy" else "Is the attention alive, and used?", living)
+        if living
+        else None,
         Fold("Where the models look", looks),
     )
     return Section(results.study.experiments[name].question, parts, name, f"experiment-{name}")
@@ -82,7 +88,11 @@ def cost(results: Results, pictures: Pictures) -> Section:
 def published(results: Results) -> Section | None:
     table = tables.published(results)
     note = Text("Test errors that the original study reports, one run each, beside the mean of our runs.")
-    return Section("How do the published numbers compare?", (note, table), "published numbers", "numbers") if table else None
+    return (
+        Section("How do the published numbers compare?", (note, table), "published numbers", "numbers")
+        if table
+        else None
+    )
 
 
 def methods(results: Results) -> Section:
@@ -91,8 +101,10 @@ def methods(results: Results) -> Section:
     libraries = ", ".join(f"{name} {version}" for name, version in made["libraries"].items())
     runs = results.frames["runs"]
     rows = {
-        "Trained on": f"{num.listing(runs['hardware'])}; {num.listing(runs['precision'])}; PyTorch {num.listing(runs['torch'])}",
+        "Trained on": "; ".join(num.listing(runs[name]) for name in ("hardware", "precision")),
+        "PyTorch": num.listing(runs["torch"]),
         "Training time": f"{runs['train_seconds'].sum() / 3600:.1f} hours in all",
+        "Code": f"commit {num.listing(runs['commit'])}",
         "Gathered by": f"Python {made['python']}, {libraries}; commit {made['commit']}",
         "Tables": f"key {results.card['key']}; every number here is in its CSV files",
     }
@@ -113,8 +125,8 @@ def statistics(results: Results) -> list[str]:
     of = results.study.statistics
     percent = f"{100 * of.alpha:g} %"
     return [
-        f"The unit is a run; n counts seeds. Two groups of runs are compared by Welch’s t test, counts of solved runs by "
-        f"Boschloo’s exact test, a group and a number by a one-sample t test, if each group has {of.min_seeds} seeds or "
+        "The unit is a run; n counts seeds. Two groups of runs are compared by Welch’s t test, counts of solved runs "
+        f"by Boschloo’s exact test, a group and a number by a one-sample t test, if each group has {of.min_seeds} seeds or "
         f"more. P-values are adjusted by Holm within a family of tests; a difference is significant at {percent}.",
         f"Accuracies are equivalent if the {100 * (1 - 2 * of.alpha):g} % interval of their difference lies within "
         f"±{num.size(of.margin, 'test_accuracy')}. An effect stays unseen if it would be detected with a power below "

@@ -69,15 +69,15 @@ def claims(results: Results, experiment: str) -> Table | None:
         tests = results.tests_of(claim["claim"])
         if not len(tests):
             continue
-        published = f" Original study: {claim['published']}." if claim["published"] else ""
-        rows.append((f"{claim['claim']}: {claim['sentence']} → {wording.verdict(claim)}.{published}",))
+        note = f"Metric: {num.unit(claim['metric']).name}."
+        note += f" Original study: {claim['published']}." if claim["published"] else ""
+        rows.append((f"{claim['claim']}: {claim['sentence']} {wording.verdict(claim)}\n{note}",))
         for _, test in tests.iterrows():
             where = f" on {test['dataset']}" if tests["dataset"].nunique() > 1 else ""
-            unit = num.unit(test["metric"]).name
-            row = (wording.compared(test) + where, unit, wording.effect(test), num.p_value(test["p_holm"]))
+            row = (wording.compared(test) + where, wording.effect(test), num.p_value(test["p_holm"]))
             rows.append((*row, f"{wording.verdict(test)}: {wording.reason(test)}"))
-    head = ("compared", "metric", "difference [95 %]", "p (Holm)", "verdict")
-    return Table(head, tuple(rows), "llrrl") if rows else None
+    head = ("compared", "difference [95 %]", "p (Holm)", "verdict")
+    return Table(head, tuple(rows), "lrrl") if rows else None
 
 
 def not_run(results: Results) -> Table | None:
@@ -144,7 +144,9 @@ def maps(results: Results, experiment: str) -> Table:
             row += [num.bare(group["lookup"].mean(), "lookup")] * cue
             rows.append(tuple(row))
     head = ["model", *["on the region, % (untrained)", "AUC"] * regions, "ROAD", "sane maps", *["look-up, ×"] * cue]
-    note = "Means over runs. ROAD: 0 for a random order of pixels. Sane: the map changes when the parameters are drawn anew."
+    note = (
+        "Means over runs. ROAD: 0 for a random order of pixels. Sane: the map changes when the weights are randomized."
+    )
     note += " Look-up: attention from match to cue, relative to uniform attention." if cue else ""
     return Table(tuple(head), tuple(rows), "l" + "r" * (len(head) - 1), note)
 
@@ -169,7 +171,9 @@ def cost(results: Results) -> Table:
     rows: list[tuple[str, ...]] = []
     costs = measured(results)
     for image, own in costs.groupby("image", sort=False):
-        rows.append((f"images of {image}, batches of {num.listing(own['batch_size'])}, {num.listing(own['hardware'])}",))
+        rows.append(
+            (f"images of {image}, batches of {num.listing(own['batch_size'])}, {num.listing(own['hardware'])}",)
+        )
         for _, row in own.iterrows():
             ratio = f"{row['training_step_ratio']:.2f}" if num.known(row["training_step_ratio"]) else "–"
             rows.append(
@@ -209,8 +213,10 @@ def datasets(results: Results) -> Table:
     rows = []
     for _, row in results.frames["datasets"].iterrows():
         counts = " / ".join(f"{row[name]:,}" for name in ("train", "val", "test"))
-        source = "generated" if not row["source_sha256"] else "SHA-256 " + ", ".join(
-            f"{digest[:8]}…" for digest in row["source_sha256"].split(";")
+        source = (
+            "generated"
+            if not row["source_sha256"]
+            else "SHA-256 " + ", ".join(f"{digest[:8]}…" for digest in row["source_sha256"].split(";"))
         )
         rows.append((row["dataset"], row["image"], str(row["classes"]), counts, source, row["licence"]))
     head = ("dataset", "image", "classes", "train / val / test", "source", "licence")

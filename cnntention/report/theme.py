@@ -1,4 +1,4 @@
-"""How figures are drawn: one colour and one marker a model and a verdict, readable without colour; no date in a file."""
+"""How figures are drawn: a colour and a marker a model and a verdict, readable without colour; no dates in files."""
 
 import io
 from contextlib import AbstractContextManager
@@ -12,8 +12,9 @@ from cnntention.results.words import Verdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; the first model is black.
-PALETTE = ("#2b2b2b", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a800")
+# Okabe and Ito's colours, which colour-blind readers can tell apart; models without attention are black.
+PLAIN = "#2b2b2b"
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a800")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("solid", (0, (5, 2)), (0, (1.2, 1.5)), (0, (5, 1.5, 1.2, 1.5)))
 VERDICTS = {
@@ -48,8 +49,11 @@ DPI = 144
 
 def looks(study: Study) -> dict[str, tuple[str, str]]:
     """Each model's colour and marker, the same in all figures; after the last colour the pairs change."""
-    models, n = dict.fromkeys(run.model for run in study.runs()), len(PALETTE)
-    return {model: (PALETTE[i % n], MARKERS[(i + i // n) % n]) for i, model in enumerate(models)}
+    models, n, m = list(dict.fromkeys(run.model for run in study.runs())), len(PALETTE), len(MARKERS)
+    plain = [model for model in models if not study.models[model].modules]
+    made = {model: (PLAIN, MARKERS[i % m]) for i, model in enumerate(plain)}
+    others = [model for model in models if model not in made]
+    return made | {model: (PALETTE[i % n], MARKERS[(i + i // n + 1) % m]) for i, model in enumerate(others)}
 
 
 def style(salt: str) -> AbstractContextManager:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from cnntention.report.catalogue import asks_for_life
 from cnntention.report.numbers import (
     count,
     difference,
@@ -15,8 +16,8 @@ from cnntention.report.numbers import (
     unit,
     value,
 )
-from cnntention.report.reading import CELL, Results
-from cnntention.results.words import Reason, Test, Verdict
+from cnntention.report.reading import Results
+from cnntention.results.words import Reason, State, Test, Verdict
 
 MARKS = {
     Verdict.SUPPORTED: "✓",
@@ -45,8 +46,12 @@ def failing(row: Row) -> str:
 
 
 def visible(row: Row) -> str:
-    """The smallest effect that the test would usually detect."""
-    return f"; differences under {size(row['mde'], row['metric'])} usually stay unseen" if known(row["mde"]) else ""
+    """The smallest effect that the test would usually detect; no accuracies differ by more than 100 points."""
+    if not known(row["mde"]):
+        return ""
+    if unit(row["metric"]).difference == " points" and row["mde"] >= 1:
+        return "; the seeds differ too much to detect any difference"
+    return f"; smallest detectable difference {size(row['mde'], row['metric'])}"
 
 
 def margin(row: Row) -> str:
@@ -115,7 +120,7 @@ def compared(row: Row) -> str:
     else:
         text = f"{model} − {other}"
     control = row["control_dataset"] or row["control_model"]
-    return f"{text}, less that of {control}" if control else text
+    return f"{text}, minus that {'on' if row['control_dataset'] else 'of'} {control}" if control else text
 
 
 def effect(row: Row) -> str:
@@ -142,41 +147,53 @@ def answer(results: Results, experiment: str) -> str:
         parts = []
         for dataset, recipe in places.itertuples(index=False):
             part = tests[(tests["dataset"] == dataset) & (tests["recipe"] == recipe)]
-            many = [
-                n for n, of in ((dataset, places["dataset"]), (f"recipe {recipe}", places["recipe"])) if of.nunique() > 1
-            ]
-            parts.append(", ".join(many) + (": " if many else "") + outcomes(part))
+            where = [f"on {dataset}"] * (places["dataset"].nunique() > 1)
+            where += [f"by {recipe}"] * (places["recipe"].nunique() > 1)
+            parts.append(f"{' '.join(where)}{', ' if where else ''}{outcomes(part)}")
         what = unit(tests["metric"].iloc[0]).name
-        return f"{what[:1].upper()}{what[1:]} beside {listing(tests['other_model'])} – {'; '.join(parts)}."
+        return f"{what[:1].upper()}{what[1:]} beside {listing(tests['other_model'])}: {'; '.join(parts)}."
     cells = results.of("cells", experiment)
-    living = cells[cells["alive"].notna()]
-    if len(living) == len(cells) > 0:
-        return life(living)
+    if cells["alive"].notna().all() and asks_for_life(results.study, experiment):
+        return life(results, experiment)
     best = cells.loc[cells["mean"].idxmax()]
     return f"Highest mean test accuracy: {best['model']} by {best['recipe']}, {value(best['mean'], 'test_accuracy')}."
 
 
+OUTCOMES = {
+    "higher": "{0} {1} significantly higher",
+    "lower": "{0} {1} significantly lower",
+    "equivalent": "{0} {1} equal within the margin",
+    "not significant": "{0} {2} not differ significantly",
+    "void": "{0} cannot be judged",
+    "not tested": "{0} {1} not tested",
+    "not run": "{0} {1} not run",
+}
+
+
 def outcomes(tests: pd.DataFrame) -> str:
-    """higher: a (+1.00 points); not significantly different: b and c"""
+    """a is significantly higher (+1.00 points), b and c do not differ significantly"""
     groups: dict[str, list[str]] = {}
     for _, row in tests.iterrows():
         kind = outcome(row)
         told = kind in ("higher", "lower") and row["test"] != Test.BOSCHLOO
-        groups.setdefault(kind, []).append(
-            row["model"] + (f" ({difference(row['effect'], row['metric'])})" if told else "")
-        )
-    names = {"equivalent": "equal within the margin", "not significant": "not significantly different"}
-    names |= {"higher": "significantly higher", "lower": "significantly lower", "not tested": "too few seeds for a test"}
-    return ", ".join(f"{names.get(kind, kind)}: {listing(models)}" for kind, models in groups.items())
+        size_of = f" ({difference(row['effect'], row['metric'])})" if told else ""
+        groups.setdefault(kind, []).append(row["model"] + size_of)
+    if list(groups) == ["not significant"] and len(tests) > 1:
+        return "no model differs significantly"
+    verbs = {kind: ("is", "does") if len(models) == 1 else ("are", "do") for kind, models in groups.items()}
+    return ", ".join(OUTCOMES[kind].format(listing(groups[kind]), *verbs[kind]) for kind in OUTCOMES if kind in groups)
 
 
-def life(cells: pd.DataFrame) -> str:
-    """In how many runs attention is alive and used, and which cells' attention is dead in every run."""
-    n, alive, used = (int(cells[name].sum()) for name in ("n", "alive", "used"))
-    text = f"Attention is alive in {alive} of {count(n, 'run')} and used in {used}"
-    dead = cells[(cells["alive"] == 0) & (cells["diverged"] < cells["n"])]
-    names = [f"{row['model']} by {row['recipe']}" for _, row in dead.iterrows()]
-    return f"{text}; it is dead in every run of {listing(names)}." if names else f"{text}."
+def life(results: Results, experiment: str) -> str:
+    """In how many runs attention is alive and used, and where single modules are not alive."""
+    cells, modules = results.of("cells", experiment), results.runs_of(experiment, "modules")
+    n, alive, used, diverged = (int(cells[name].sum()) for name in ("n", "alive", "used", "diverged"))
+    text = f"Attention is alive in {alive} and used in {used} of {count(n - diverged, 'run')}"
+    text += f" ({diverged} more diverged)" if diverged else ""
+    dead = modules[~modules["state"].isin([State.ALIVE, State.DIVERGED])]
+    groups = dead.groupby(["model", "recipe"], sort=False).size()
+    names = [f"{model} by {recipe} ({number})" for (model, recipe), number in groups.items()]
+    return f"{text}; modules that are not alive: {listing(names)}." if names else f"{text}, with every module alive."
 
 
 # --- the study ------------------------------------------------------------------------------------------------------
@@ -228,10 +245,10 @@ def unseen(results: Results) -> str:
     missed = tests[(tests["reason"] == Reason.NOT_SIGNIFICANT) & tests["mde"].notna() & (tests["metric"] != "solved")]
     if not len(missed):
         return ""
-    least, most = (digits(100 * missed["mde"].agg(name), 1) for name in ("min", "max"))
+    least, most = (digits(100 * min(1, missed["mde"].agg(name)), 1) for name in ("min", "max"))
     return (
-        "Not significant does not mean no effect: with so few seeds, differences under "
-        f"{least} to {most} points usually stay unseen."
+        "Not significant does not mean no effect: with these seeds the smallest detectable difference is "
+        f"{least} to {most} points, depending on how far the seeds differ."
     )
 
 
@@ -242,7 +259,3 @@ def claims_ended(claims: pd.DataFrame) -> list[tuple[Verdict, int]]:
 def cell_name(row: Row, recipes: int) -> str:
     """A model, with its recipe where an experiment has several."""
     return f"{row['model']} · {row['recipe']}" if recipes > 1 else row["model"]
-
-
-def cells_of(rows: pd.DataFrame) -> list[tuple]:
-    return list(rows[CELL].drop_duplicates().itertuples(index=False, name=None))

@@ -34,6 +34,7 @@ def accuracy(results: "Results", experiment: str):
         axes.set_ylim(len(own) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
+        axes.use_sticky_edges = False
         axes.margins(x=0.05)
         axes.autoscale_view(scaley=False)
         frame(axes, results.study, dataset, int(own["n"].max()))
@@ -51,7 +52,16 @@ def draw_cell(axes, y: int, cell: "pd.Series", runs: "pd.DataFrame", colour: str
     sound = (runs["ended"] != Ended.DIVERGED).to_numpy()
     values = 100 * runs["test_accuracy"].to_numpy()
     for chosen, face in ((sound, colour), (~sound, "white")):
-        axes.scatter(values[chosen], y + offsets[chosen], s=22, marker=marker, color=face, edgecolor=colour, zorder=3)
+        axes.scatter(
+            values[chosen],
+            y + offsets[chosen],
+            s=22,
+            marker=marker,
+            color=face,
+            edgecolor=colour,
+            zorder=3,
+            clip_on=False,
+        )
     if len(runs) > 1:
         axes.plot([mean, mean], [y - 0.34, y + 0.34], color=colour, linewidth=2)
         low, high = (100 * min(1, max(0, cell[end])) for end in ("low", "high"))

@@ -28,7 +28,7 @@ def alive(results: "Results", experiment: str):
     axes.set_xscale("log")
     for y, cell in cells.iterrows():
         own = modules[(modules[["dataset", "model", "recipe"]] == cell[["dataset", "model", "recipe"]]).all(axis=1)]
-        for _, module in own.iterrows():
+        for _, module in own[own["state"] != State.DIVERGED].iterrows():
             place = names.index(module["module"])
             dead = module["state"] != State.ALIVE
             used = module["drop_identity"] > 2 * module["drop_identity_se"]
@@ -55,9 +55,9 @@ def alive(results: "Results", experiment: str):
     sheet.legend(handles, [*names, "used", "not alive"], loc="outside upper left", ncols=6)
     return sheet, (
         "Each mark is a module of a run, its shape the module's place. Filled: used, accuracy falls by more than two "
-        "standard errors when the module is replaced by the identity. Cross: not alive, because it changes the features "
-        f"by less than {100 * threshold:g} % (dashed), attends to all places alike, or ignores the image. At the right: "
-        "runs that did not diverge with any module alive, and whose accuracy falls without all of them."
+        "standard errors when the module is replaced by the identity. Cross: not alive, it changes the features by less "
+        f"than {100 * threshold:g} % (dashed), attends to all places alike, or ignores the image. At the right: runs with "
+        "any module alive, and runs whose accuracy falls without all of them. Diverged runs are left out."
     )
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from cnntention.report.reading import Results
 
 LINE, GAP, AXIS = 0.18, 0.12, 0.52  # inches: a line of text or a test; between claims; an axis with its label
-WIDTH, LEFT, RIGHT = 10.4, 0.63, 0.89  # inches; the axes' sides as shares of it
-WRAP = 54
+WIDTH, LEFT, RIGHT = 10.4, 0.6, 0.89  # inches; the axes' sides as shares of it
+WRAP = 58
 
 
 @figure("claims", "All claims that were tested", claimed)
@@ -44,7 +44,7 @@ def claims(results: "Results", _: str = ""):
         axes.set_xlabel("Difference, percentage points" if unit == "points" else f"Difference: {unit}", fontsize=8.5)
     return sheet, (
         "Each mark is one test: the difference, with its 95 % interval where there is one (of times: quartiles), its "
-        f"colour and shape the verdict: {', '.join(f'{MARKS[v]} {v}' for v in Verdict if (told['verdict'] == v).any())}."
+        "colour and shape the verdict."
         " Right of 0, the first named is larger. The axis is logarithmic beyond the first mark on either side of 0."
     )
 
@@ -67,13 +67,15 @@ def panel(axes, entries: list, full: float) -> None:
         for i, (_, test) in enumerate(tests.iterrows()):
             y = top + LINE * (i + 0.5)
             mark(axes, y, test)
-            text = textwrap.shorten(compared(test), 44, placeholder=" …")
+            text = textwrap.shorten(compared(test), 52, placeholder=" …")
             axes.annotate(text, (-0.02, y), xycoords=place, va="center", ha="right", fontsize=7.5, color=theme.GREY)
             colour = theme.VERDICTS[Verdict(test["verdict"])][0]
             said = f"{MARKS[Verdict(test['verdict'])]} {test['verdict']}"
             axes.annotate(said, (1.02, y), xycoords=place, va="center", fontsize=8, color=colour)
         top += height(claim, tests)
-        axes.axhline(top - GAP / 2, color=theme.PALE, linewidth=0.6, xmin=-LEFT / (RIGHT - LEFT), xmax=1.4, clip_on=False)
+        axes.axhline(
+            top - GAP / 2, color=theme.PALE, linewidth=0.6, xmin=-LEFT / (RIGHT - LEFT), xmax=1.4, clip_on=False
+        )
     axes.axvline(0, color=theme.GREY, linewidth=1)
     axes.set_ylim(full, 0)
     axes.set_yticks([])
@@ -95,7 +97,9 @@ def stretch(axes) -> None:
     """A symmetric log scale where effects differ much in size."""
     import numpy as np
 
-    marks = [value for line in axes.get_lines() for value in np.atleast_1d(line.get_xdata()) if len(line.get_xdata()) < 3]
+    marks = [
+        value for line in axes.get_lines() for value in np.atleast_1d(line.get_xdata()) if len(line.get_xdata()) < 3
+    ]
     sizes = np.abs([value for value in marks if value])
     if len(sizes) and sizes.max() > 30 * np.median(sizes):
         linear = 10.0 ** np.floor(np.log10(np.median(sizes)))

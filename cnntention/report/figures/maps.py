@@ -30,11 +30,13 @@ class Block:
 
 
 def blocks(results: "Results", experiment: str, ending: str) -> list[Block]:
-    """Of an experiment's first datasets: the cells that have arrays whose name ends so; one recipe if there are many."""
+    """Of an experiment's first datasets: the cells that have arrays of that name; one recipe if there are many."""
     cells, found = results.study.cells(experiment), results.tensors
     made = []
     for dataset in list(dict.fromkeys(cell[0] for cell in cells))[:BLOCKS]:
-        own = [(m, r) for d, m, r in cells if d == dataset and any(k.startswith(f"{d}/{m}/{r}/{ending}") for k in found)]
+        own = [
+            (m, r) for d, m, r in cells if d == dataset and any(k.startswith(f"{d}/{m}/{r}/{ending}") for k in found)
+        ]
         few = own if len(own) <= ROWS else [(m, r) for m, r in own if r == own[0][1]]
         many = len({recipe for _, recipe in few}) > 1
         rows = [(f"{m} · {r}" if many else m, f"{dataset}/{m}/{r}/") for m, r in few]
@@ -70,7 +72,7 @@ def cams(results: "Results", experiment: str):
                 show(axes, x, top, overlay(images[i], heat), text, WRONG)
             top += PITCH[1]
     return sheet, (
-        "Of the first seed of each model. Bright: evidence for the predicted class; a map is scaled to its largest value. "
+        "Of the first seed of each model. Bright: evidence for the predicted class, scaled to the map's largest value. "
         "✗: a wrong prediction. Above: the image and its class."
     )
 
@@ -94,7 +96,7 @@ def maps(results: "Results", experiment: str):
         images, names = found[f"{block.dataset}/images"], results.class_names(block.dataset)
         labels = found[f"{block.dataset}/labels"]
         depth = min(len(found[f"{start}attention.{m}"]) for _, start in block.rows for m in modules[start])
-        few = Block(block.dataset, [i for i in range(min(depth, COLUMNS))], block.rows)
+        few = Block(block.dataset, list(range(min(depth, COLUMNS))), block.rows)
         top = heads(axes, top, few, images, [names[labels[i]] for i in few.images])
         for name, start in block.rows:
             for module in modules[start]:
@@ -107,8 +109,8 @@ def maps(results: "Results", experiment: str):
                     ring(axes, x, top, at)
                 top += PITCH[1]
     return sheet, (
-        "Of the first seed of each model, mean over heads. Bright: what the ringed place attends to (CueMatch: the match "
-        "or the marked candidate; else the centre); a map is scaled to its largest value."
+        "Of the first seed of each model, mean over heads. Bright: what the ringed place attends to, scaled to the map's "
+        "largest value. The place is the match or the marked candidate on CueMatch, else the centre."
     )
 
 
