@@ -53,7 +53,7 @@ def experiment(results: Results, name: str, pictures: Pictures) -> Section:
     """An experiment: its question, answer, figure, scores and claims; the rest is folded."""
     lead, rest = ("alive", "accuracy") if asks_for_life(results.study, name) else ("accuracy", "alive")
     own, claims = results.runs_of(name), tables.claims(results, name)
-    text = f"{num.count(len(own), 'run')} on {num.listing(own['dataset'])} by {num.listing(own['recipe'])}."
+    text = f"{num.count(len(own), 'run')} on {num.listing(own['dataset'])}, trained by {num.listing(own['recipe'])}."
     if own["leaks"].any():
         text += (
             " The test split decided when some of these runs stopped, or which epoch to keep: their scores are biased."
@@ -126,8 +126,8 @@ def statistics(results: Results) -> list[str]:
     percent = f"{100 * of.alpha:g} %"
     return [
         "The unit is a run; n counts seeds. Two groups of runs are compared by Welch’s t test, counts of solved runs "
-        f"by Boschloo’s exact test, a group and a number by a one-sample t test, if each group has {of.min_seeds} seeds or "
-        f"more. P-values are adjusted by Holm within a family of tests; a difference is significant at {percent}.",
+        f"by Boschloo’s exact test, a group and a number by a one-sample t test, if there are {of.min_seeds} seeds. "
+        f"P-values are adjusted by Holm within a family of tests; a difference is significant at {percent}.",
         f"Accuracies are equivalent if the {100 * (1 - 2 * of.alpha):g} % interval of their difference lies within "
         f"±{num.size(of.margin, 'test_accuracy')}. An effect stays unseen if it would be detected with a power below "
         f"{100 * of.power:g} %. Times differ if their quartiles over rounds do not overlap.",

@@ -1,6 +1,6 @@
 """The report's tables, six columns at most; those of an experiment hold its own runs alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
@@ -71,7 +71,7 @@ def claims(results: Results, experiment: str) -> Table | None:
             continue
         note = f"Metric: {num.unit(claim['metric']).name}."
         note += f" Original study: {claim['published']}." if claim["published"] else ""
-        rows.append((f"{claim['claim']}: {claim['sentence']} {wording.verdict(claim)}\n{note}",))
+        rows.append((f"{claim['claim']}: {claim['sentence']} — {claim['verdict']}\n{note}",))
         for _, test in tests.iterrows():
             where = f" on {test['dataset']}" if tests["dataset"].nunique() > 1 else ""
             row = (wording.compared(test) + where, wording.effect(test), num.p_value(test["p_holm"]))
@@ -89,81 +89,79 @@ def not_run(results: Results) -> Table | None:
     return Table(("claim", "sentence", "experiment"), tuple(rows), "lll") if rows else None
 
 
+def grouped(own: pd.DataFrame, row: Callable[[pd.DataFrame], Iterable[str]], *keys: str) -> tuple:
+    """A row a cell (and module), as `row` makes it of the cell's runs; a heading a dataset."""
+    rows: list[tuple[str, ...]] = []
+    for title, part in by_dataset(own):
+        rows += title
+        for _, group in part.groupby(["model", "recipe", *keys], sort=False):
+            first = group.iloc[0]
+            rows.append((wording.cell_name(first, own["recipe"].nunique()), *(first[key] for key in keys), *row(group)))
+    return tuple(rows)
+
+
 def learning(results: Results, experiment: str) -> Table:
     """A row a cell: how it learned."""
-    own = results.runs_of(experiment)
+
+    def row(group: pd.DataFrame) -> Iterator[str]:
+        yield num.between(group["epochs"])
+        for column in ("train_accuracy", "val_accuracy"):
+            yield num.bare(group[column].mean(), column)
+        first = group["epochs_to_reach"].dropna()
+        yield f"{num.between(first)} ({len(first)} of {len(group)} runs)" if len(first) else "never"
+
     bar = num.value(results.study.statistics.reach, "val_accuracy")
-    rows: list[tuple[str, ...]] = []
-    for title, part in by_dataset(own):
-        rows += title
-        for (model, recipe), group in part.groupby(["model", "recipe"], sort=False):
-            first = group["epochs_to_reach"].dropna()
-            reached = f"{num.between(first)} ({len(first)} of {len(group)} runs)" if len(first) else "never"
-            name = f"{model} · {recipe}" if own["recipe"].nunique() > 1 else model
-            means = [num.bare(group[k].mean(), k) for k in ("train_accuracy", "val_accuracy")]
-            rows.append((name, num.between(group["epochs"]), *means, reached))
     head = ("model", "epochs", "training accuracy, %", "monitored accuracy, %", f"epochs to {bar}")
-    return Table(head, tuple(rows), "lrrrr", "At the last epoch, means over runs.")
+    return Table(head, grouped(results.runs_of(experiment), row), "lrrrr", "At the last epoch, means over runs.")
 
 
-def modules(results: Results, experiment: str) -> Table | None:
+def modules(results: Results, experiment: str) -> Table:
     """A row a cell and attention module: states, change of the features, what accuracy falls without it."""
-    own = results.runs_of(experiment, "modules")
-    rows: list[tuple[str, ...]] = []
-    for title, part in by_dataset(own):
-        rows += title
-        for (model, recipe, module), group in part.groupby(["model", "recipe", "module"], sort=False):
-            name = f"{model} · {recipe}" if own["recipe"].nunique() > 1 else model
-            states = ", ".join(f"{state} {count}" for state, count in group["state"].value_counts(sort=False).items())
-            change = num.bare(group["relative_change"].median(), "relative_change")
-            drops = [num.signed(-group[f"drop_{kind}"].mean(), "test_accuracy") for kind in ("identity", "mean")]
-            rows.append((name, module, states, change, *drops))
+
+    def row(group: pd.DataFrame) -> Iterator[str]:
+        yield ", ".join(f"{state} {count}" for state, count in group["state"].value_counts(sort=False).items())
+        yield num.bare(group["relative_change"].median(), "relative_change")
+        for kind in ("identity", "mean"):
+            yield num.signed(-group[f"drop_{kind}"].mean(), "test_accuracy")
+
     head = ("model", "module", "state, runs", "change of features", "removed, points", "averaged, points")
     note = "Median change, relative to the features’ norm; mean change of accuracy when the module is replaced by the "
     note += "identity, or does to every image what it does on average."
-    return Table(head, tuple(rows), "lllrrr", note) if rows else None
+    return Table(head, grouped(results.runs_of(experiment, "modules"), row, "module"), "lllrrr", note)
 
 
 def maps(results: Results, experiment: str) -> Table:
     """A row a cell: scores of the last stage's Grad-CAM maps for the predicted class, beside an untrained network's."""
     own, scored = results.runs_of(experiment), results.runs_of(experiment, "maps")
-    scored = scored[(scored["stage"] == STAGES[-1]) & (scored["target"] == "predicted")]
-    untrained = scored[scored["method"] == "untrained"]
-    regions = scored["region"].nunique() > 0
+    chosen = (scored["stage"] == STAGES[-1]) & (scored["target"] == "predicted") & (scored["method"] == "untrained")
+    untrained, regions = scored[chosen], bool(own["cam_mass"].notna().any())
     cue = bool(own["lookup"].notna().any())
-    rows: list[tuple[str, ...]] = []
-    for title, part in by_dataset(own):
-        rows += title
-        for (model, recipe), group in part.groupby(["model", "recipe"], sort=False):
-            name = f"{model} · {recipe}" if own["recipe"].nunique() > 1 else model
+
+    def row(group: pd.DataFrame) -> Iterator[str]:
+        if regions:
             same = untrained.merge(group[CELL].drop_duplicates(), on=CELL)["mass"].mean()
-            row = [name]
-            row += [f"{num.bare(group['cam_mass'].mean(), 'cam_mass')} ({num.bare(same, 'cam_mass')})"] * regions
-            row += [num.bare(group["cam_auc"].mean(), "cam_auc")] * regions
-            row += [num.bare(group["road"].mean(), "road"), f"{int(group['cam_sane'].sum())} of {len(group)}"]
-            row += [num.bare(group["lookup"].mean(), "lookup")] * cue
-            rows.append(tuple(row))
+            yield f"{num.bare(group['cam_mass'].mean(), 'cam_mass')} ({num.bare(same, 'cam_mass')})"
+            yield num.bare(group["cam_auc"].mean(), "cam_auc")
+        yield num.bare(group["road"].mean(), "road")
+        yield f"{int(group['cam_sane'].sum())} of {len(group)}"
+        if cue:
+            yield num.bare(group["lookup"].mean(), "lookup")
+
     head = ["model", *["on the region, % (untrained)", "AUC"] * regions, "ROAD", "sane maps", *["look-up, ×"] * cue]
-    note = (
-        "Means over runs. ROAD: 0 for a random order of pixels. Sane: the map changes when the weights are randomized."
-    )
+    note = "Means over runs. ROAD: 0 for a random order of pixels. Sane: the map changes when weights are randomized."
     note += " Look-up: attention from match to cue, relative to uniform attention." if cue else ""
-    return Table(tuple(head), tuple(rows), "l" + "r" * (len(head) - 1), note)
+    return Table(tuple(head), grouped(own, row), "l" + "r" * (len(head) - 1), note)
 
 
 def distance(results: Results, experiment: str) -> Table | None:
     """CueMatch: accuracy by the distance of the two places."""
-    own, bins = results.runs_of(experiment), ("near", "mid", "far")
+    own = results.runs_of(experiment)
     own = own[own["distance_slope"].notna()]
-    columns = [f"accuracy_{name}" for name in bins if own[f"accuracy_{name}"].notna().any()]
-    groups = own.groupby(CELL, sort=False)
-    rows = [
-        (f"{model} · {recipe}", dataset, *(num.bare(group[c].mean(), "accuracy") for c in columns))
-        for (dataset, model, recipe), group in groups
-    ]
-    head = ("model", "dataset", *(f"{c.removeprefix('accuracy_')}, %" for c in columns))
+    bins = [name for name in ("near", "mid", "far") if own[f"accuracy_{name}"].notna().any()]
+    rows = grouped(own, lambda group: (num.bare(group[f"accuracy_{name}"].mean(), "accuracy") for name in bins))
+    head = ("model", *(f"{name}, %" for name in bins))
     note = "Mean test accuracy by distance of cue and match: near 8 to 12 px, mid to 18, far to 34."
-    return Table(head, tuple(rows), "ll" + "r" * len(columns), note) if rows else None
+    return Table(head, rows, "l" + "r" * len(bins), note) if rows else None
 
 
 def cost(results: Results) -> Table:

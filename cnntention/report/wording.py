@@ -5,17 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from cnntention.report.catalogue import asks_for_life
-from cnntention.report.numbers import (
-    count,
-    difference,
-    digits,
-    interval,
-    known,
-    listing,
-    size,
-    unit,
-    value,
-)
+from cnntention.report.numbers import count, difference, digits, interval, known, listing, size, unit, value
 from cnntention.report.reading import Results
 from cnntention.results.words import Reason, State, Test, Verdict
 
@@ -51,7 +41,7 @@ def visible(row: Row) -> str:
         return ""
     if unit(row["metric"]).difference == " points" and row["mde"] >= 1:
         return "; the seeds differ too much to detect any difference"
-    return f"; smallest detectable difference {size(row['mde'], row['metric'])}"
+    return f"; detectable from {size(row['mde'], row['metric'])} on"
 
 
 def margin(row: Row) -> str:
@@ -203,7 +193,7 @@ def study_answer(results: Results) -> list[str]:
     """The study's answer in two sentences."""
     tests = results.comparisons()
     fair = tests[[results.attention(a) and not results.attention(b) for a, b in tests[["model", "other_model"]].values]]
-    chosen, what = (fair, "with attention with one without") if len(fair) else (tests, "with a baseline")
+    chosen, what = (fair, "of a model with attention to one without") if len(fair) else (tests, "to a baseline")
     kinds = pd.Series([outcome(row) for _, row in chosen.iterrows()], index=chosen.index, dtype=object)
     asked = kinds.isin(["higher", "lower", "equivalent", "not significant"])
     life_of = life_sentence(results)
@@ -216,7 +206,7 @@ def study_answer(results: Results) -> list[str]:
         f"significantly {word} in {named(chosen[mask]) or 'none'}"
         for word, mask in (("better", better), ("worse", worse))
     ]
-    head = f"{short}: of {count(int(asked.sum()), 'comparison')} of a model {what}, it is {told[0]} and {told[1]}."
+    head = f"{short}: in {count(int(asked.sum()), 'comparison')} {what}, it is {told[0]} and {told[1]}."
     return [head, life_of]
 
 
@@ -245,7 +235,7 @@ def unseen(results: Results) -> str:
     missed = tests[(tests["reason"] == Reason.NOT_SIGNIFICANT) & tests["mde"].notna() & (tests["metric"] != "solved")]
     if not len(missed):
         return ""
-    least, most = (digits(100 * min(1, missed["mde"].agg(name)), 1) for name in ("min", "max"))
+    least, most = (digits(100 * min(1, missed["mde"].agg(name)), None) for name in ("min", "max"))
     return (
         "Not significant does not mean no effect: with these seeds the smallest detectable difference is "
         f"{least} to {most} points, depending on how far the seeds differ."

@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING
 
 from cnntention.report import theme
 from cnntention.report.catalogue import attends, figure, has_history
-from cnntention.report.figures.learning import grid, thinned, whole_epochs
+from cnntention.report.figures.learning import grid, legend, thinned, whole_epochs
 from cnntention.results.words import State
 
 if TYPE_CHECKING:
     from cnntention.report.reading import Results
 
 LEAST = 1e-6  # what is smaller is drawn there: a collapse has no end on a logarithmic axis
+LABELS = {"gate": "Gate", "query": "Norm of query weights"}
+LINE_NAMES = ("solid", "dashed", "dotted", "dash-dotted")
 WIDE = 3  # a gate larger than this would hide the others on a linear axis
 
 
@@ -55,40 +57,32 @@ def alive(results: "Results", experiment: str):
     sheet.legend(handles, [*names, "used", "not alive"], loc="outside upper left", ncols=6)
     return sheet, (
         "Each mark is a module of a run, its shape the module's place. Filled: used, accuracy falls by more than two "
-        "standard errors when the module is replaced by the identity. Cross: not alive, it changes the features by less "
-        f"than {100 * threshold:g} % (dashed), attends to all places alike, or ignores the image. At the right: runs with "
-        "any module alive, and runs whose accuracy falls without all of them. Diverged runs are left out."
+        "standard errors when the module is replaced by the identity. Cross: not alive, it changes the features by "
+        f"less than {100 * threshold:g} % (dashed), attends to all places alike, or ignores the image. Right: runs "
+        "with any module alive, and runs whose accuracy falls without all of them. Diverged runs are left out."
     )
 
 
 @figure("learning", "Gates and query weights by epoch", has_history)
 def gates(results: "Results", experiment: str):
-    """Two axes a dataset and recipe: gates and norms of the query weights, a line a run and module."""
+    """A panel a dataset, recipe and quantity, gates and norms of the query weights; a line a run and module."""
     rows = results.runs_of(experiment, "gates")
-    columns = [name for name in ("gate", "query") if rows[name].notna().any()]
-    groups = list(rows.groupby(["dataset", "recipe"], sort=False))
-    if not columns:
-        sheet = theme.canvas(4, 0.6)
-        sheet.text(0.5, 0.5, "No epoch was recorded.", ha="center", va="center")
-        return sheet, "No epoch was recorded."
-    sheet, panels = grid(len(groups), 1.7, len(columns))
+    groups = [(c, *g) for c in LABELS for g in rows[rows[c].notna()].groupby(["dataset", "recipe"], sort=False)]
+    sheet, panels = grid(max(1, len(groups)), 1.9)
     names, models = list(dict.fromkeys(rows["module"])), {}
-    for found, ((dataset, recipe), own) in zip(panels, groups, strict=True):
-        for column, axes in zip(columns, found if len(columns) > 1 else [found], strict=True):
-            for (model, module, _), run in own[own[column].notna()].groupby(["model", "module", "seed"], sort=False):
-                colour, few = theme.looks(results.study)[model][0], thinned(run)
-                line = theme.LINES[names.index(module) % len(theme.LINES)]
-                values = few[column].clip(LEAST) if column == "query" else few[column]
-                models[model] = axes.plot(few["epoch"], values, color=colour, linestyle=line, linewidth=0.9)[0]
-            scale(axes, column, own[column])
-            whole_epochs(axes, int(own["epoch"].max()))
-            axes.set_ylabel({"gate": "Gate", "query": "Query norm"}[column], fontsize=8)
-        (found if len(columns) == 1 else found[0]).set_title(f"{dataset} · {recipe}", fontsize=8.5, loc="left")
+    for axes, (column, (dataset, recipe), own) in zip(panels, groups, strict=False):
+        for (model, module, _), run in own.groupby(["model", "module", "seed"], sort=False):
+            few, line = thinned(run), theme.LINES[names.index(module) % len(theme.LINES)]
+            style = {"color": theme.looks(results.study)[model][0], "linestyle": line, "linewidth": 0.9}
+            values = few[column].clip(LEAST) if column == "query" else few[column]
+            models[model] = axes.plot(few["epoch"], values, **style)[0]
+        scale(axes, column, own[column])
+        whole_epochs(axes, int(own["epoch"].max()))
+        axes.set_ylabel(LABELS[column], fontsize=8)
+        axes.set_title(f"{dataset} · {recipe}", fontsize=8.5, loc="left")
     sheet.supxlabel("Epoch", fontsize=9)
-    sheet.legend(models.values(), models, loc="outside upper left", ncols=4)
-    lines = ", ".join(
-        f"{name} {word}" for name, word in zip(names, ("solid", "dashed", "dotted", "dash-dotted"), strict=False)
-    )
+    legend(sheet, models)
+    lines = ", ".join(f"{name} {word}" for name, word in zip(names, LINE_NAMES, strict=False))
     return sheet, f"Each line is a module of a run: {lines}. At a gate of 0 the module is off."
 
 

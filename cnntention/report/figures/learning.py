@@ -37,22 +37,23 @@ def learning(results: "Results", experiment: str):
         whole_epochs(axes, int(rows["epoch"].max()))
     sheet.supxlabel("Epoch", fontsize=9)
     sheet.supylabel("Accuracy on the monitored split, %", fontsize=9)
-    sheet.legend(models.values(), models, loc="outside upper left", ncols=4)
+    legend(sheet, models)
     return sheet, "Thin lines are runs, thick ones the mean over a model's runs. Near 100 % the axis is a logit axis."
 
 
-def grid(count: int, height: float, rows: int = 1):
-    """A figure with `count` panels, each of `rows` axes below each other; only the axes in use are returned."""
+def grid(count: int, height: float):
+    """A figure with `count` panels, and these."""
     across = min(ACROSS, count)
-    down = ceil(count / across) * rows
-    sheet = theme.canvas(max(4.8, 0.5 + 2.75 * across), 0.6 + height * down)
-    panels = sheet.subplots(down, across, squeeze=False)
-    for i, axes in enumerate(panels.ravel()):
-        if (i // across // rows) * across + i % across >= count:
-            axes.axis("off")
-    if rows == 1:
-        return sheet, list(panels.ravel()[:count])
-    return sheet, [[panels[rows * (i // across) + r][i % across] for r in range(rows)] for i in range(count)]
+    down = ceil(count / across)
+    sheet = theme.canvas(max(6.2, 0.5 + 2.75 * across), 0.6 + height * down)
+    panels = list(sheet.subplots(down, across, squeeze=False).ravel())
+    for axes in panels[count:]:
+        axes.axis("off")
+    return sheet, panels[:count]
+
+
+def legend(sheet, models: dict) -> None:
+    sheet.legend(models.values(), models, loc="outside upper left", ncols=3)
 
 
 def thinned(run: "pd.DataFrame") -> "pd.DataFrame":

@@ -109,8 +109,8 @@ def maps(results: "Results", experiment: str):
                     ring(axes, x, top, at)
                 top += PITCH[1]
     return sheet, (
-        "Of the first seed of each model, mean over heads. Bright: what the ringed place attends to, scaled to the map's "
-        "largest value. The place is the match or the marked candidate on CueMatch, else the centre."
+        "Of the first seed of each model, mean over heads. Bright: what the ringed place attends to, scaled to the "
+        "map's largest value. The place is the match or the marked candidate on CueMatch, else the centre."
     )
 
 

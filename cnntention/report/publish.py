@@ -1,0 +1,93 @@
+"""Put a study's small results under version control, and the README's results in step with them.
+
+Copies tables, verdicts and report to `results/published/<study>/`, but for arrays, and rewrites README.md between the
+markers from what is published there, so that no number in it is typed by hand.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from cnntention import files
+from cnntention.errors import UserError
+from cnntention.report import markdown, sections, tables, wording
+from cnntention.report.document import Picture, Table
+from cnntention.report.figures import figure_files
+from cnntention.report.reading import Results, read_some
+
+START, END = "<!-- results: written by `snakemake publish` -->", "<!-- /results -->"
+PARTS = ("tables", "verdicts", "report")
+NEEDED = ("runs", "cells", "datasets", "tests", "claims")
+ARRAYS = "*.safetensors"  # remade by `summarise`, and too large for every clone
+ROWS = 8  # of the README's one table
+
+
+def publish(folder: Path, published: Path, readme: Path) -> None:
+    """Publish `results/<study>/<key>` and refresh the README; UserError if it is unfinished or has no markers."""
+    keys = {part: files.read_json(folder / part / "card.json")["key"] for part in PARTS}
+    if len(set(keys.values())) > 1:
+        raise UserError(f"{folder}: tables, verdicts and report have different keys; run snakemake first.")
+    split(readme)
+    target = published / files.read_json(folder / "tables/card.json")["study"]
+    shutil.rmtree(target, ignore_errors=True)
+    for part in PARTS:
+        shutil.copytree(folder / part, target / part, ignore=shutil.ignore_patterns(ARRAYS))
+    write_readme(published, readme)
+
+
+def split(readme: Path) -> tuple[str, str]:
+    """What stands before and after the results."""
+    source = readme.read_text(encoding="utf-8")
+    before, start, rest = source.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end:
+        raise UserError(f"{readme}: has no lines {START!r} and {END!r}; put them where the results belong.")
+    return before, after
+
+
+def write_readme(published: Path, readme: Path) -> None:
+    """Replace what stands between the markers."""
+    before, after = split(readme)
+    studies = {}
+    for card in sorted(published.glob("*/tables/card.json")):
+        folder = card.parents[1]
+        studies[folder] = read_some(folder / "tables", folder / "verdicts", NEEDED)
+    parts = [section(folder, results, readme) for folder, results in studies.items()]
+    if studies:
+        parts += shown(
+            *max(studies.items(), key=lambda entry: int(entry[1].frames["tests"]["p"].notna().sum())), readme
+        )
+    files.write_text(readme, "\n\n".join([f"{before}{START}", *parts, f"{END}{after}"]))
+
+
+def relative(path: Path, readme: Path) -> str:
+    return Path(os.path.relpath(path, readme.parent)).as_posix()
+
+
+def section(folder: Path, results: Results, readme: Path) -> str:
+    """A study: its question, its answer, and what that rests on."""
+    question = markdown.escaped(results.study.study.question)
+    answer = [*wording.study_answer(results), *([wording.SMALL] if results.study.study.scale == "cpu" else [])]
+    ended = ", ".join(f"{number} {verdict}" for verdict, number in wording.claims_ended(results.frames["claims"]))
+    facts = ". ".join(f"{name}: {value}" for name, value in sections.facts(results).rows)
+    return (
+        f"**{question}** {markdown.escaped(' '.join(answer))} ([report]({relative(folder / 'report/report.md', readme)}))"
+        f"\n\n<sub>{markdown.escaped(f'{facts}. Claims: {ended}.')}</sub>"
+    )
+
+
+def shown(folder: Path, results: Results, readme: Path) -> list[str]:
+    """One table and one figure of one study: its first experiment that fits, and all its claims."""
+    parts = []
+    for name in results.experiments:
+        if len(results.of("cells", name)) <= ROWS:
+            made = tables.scores(results, name)
+            parts.append(f"_{markdown.escaped(results.study.experiments[name].question)}_")
+            parts.append(
+                markdown.render(Table(made.head, tuple(r for r in made.rows if len(r) > 1), made.align, made.note))
+            )
+            break
+    for figure in figure_files(results.study)[:1]:
+        file = folder / "report" / figure.path
+        parts.append(markdown.render(Picture(file, relative(file, readme), figure.title, f"{figure.title}.", 0)))
+    return parts
