@@ -50,9 +50,13 @@ class Figure:
         return f"figures/{name}.{self.kind.format}"
 
     @property
+    def topic(self) -> str:
+        return self.kind.topic
+
+    @property
     def category(self) -> str:
         """The reader's question that it answers."""
-        return QUESTIONS[self.kind.topic]
+        return QUESTIONS[self.topic]
 
     @property
     def title(self) -> str:

@@ -202,11 +202,9 @@ def study_answer(results: Results) -> list[str]:
     better, worse = kinds == "higher", kinds == "lower"
     short = "Mixed" if better.any() and worse.any() else "No" if worse.all() else "Yes" if better[asked].all() else ""
     short = short or ("Sometimes" if better.any() else "Not shown")
-    told = [
-        f"significantly {word} in {named(chosen[mask]) or 'none'}"
-        for word, mask in (("better", better), ("worse", worse))
-    ]
-    head = f"{short}: in {count(int(asked.sum()), 'comparison')} {what}, it is {told[0]} and {told[1]}."
+    up, down = (named(chosen[mask]) or "none" for mask in (better, worse))
+    where = f"in {count(int(asked.sum()), 'comparison')} {what}"
+    head = f"{short}: {where}, the first is significantly better in {up} and significantly worse in {down}."
     return [head, life_of]
 
 
