@@ -150,8 +150,16 @@ def write(folder: Path) -> Study:
     files.write_json(folder / "tables/study.json", made.model_dump(mode="json"))
     files.write_tensors(folder / "tables/explanations.safetensors", arrays(made))
     facts = {"commit": "0123456789ab", "python": "3.11", "libraries": {"torch": "2"}}
-    card = {"study": "made", "key": "0123456789", "runs": 24, "made": "2026-01-01T00:00:00Z", "provenance": facts}
+    card = {
+        "study": "made",
+        "key": "0123456789",
+        "runs": len(made.runs()),
+        "made": "2026-01-01T00:00:00Z",
+        "provenance": facts,
+    }
     for part in ("tables", "verdicts"):
-        hashes = {path.name: files.sha256(path) for path in sorted((folder / part).iterdir())}
+        hashes = {
+            path.name: files.sha256(path) for path in sorted((folder / part).iterdir()) if path.name != "card.json"
+        }
         files.write_json(folder / part / "card.json", card | {"sha256": hashes})
     return made

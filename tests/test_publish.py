@@ -19,7 +19,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture
 def readme(tmp_path):
-    (tmp_path / "README.md").write_text(f"Before | *\n{START}\nold\n{END}\nAfter\n")
+    (tmp_path / "README.md").write_text(f"Before | *\n{START}\nstale words\n{END}\nAfter\n")
     return tmp_path / "README.md"
 
 
@@ -29,7 +29,7 @@ def test_the_readme_changes_between_the_markers_alone(source, readme):
     text = readme.read_text()
     assert text.startswith(f"Before | *\n{START}\n")
     assert text.endswith(f"{END}\nAfter\n")
-    assert "old" not in text
+    assert "stale" not in text
     assert "significantly better in 2 (looking on cues, looking on local)" in text
     assert "](results/published/made/report/report.md)" in text
     assert "](results/published/made/report/figures/claims.svg)" in text

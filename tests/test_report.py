@@ -104,7 +104,6 @@ def test_the_answer_comes_first_and_says_what_it_rests_on(html, markdown):
         assert "Sometimes: in 4 comparisons" in start or "Yes: in 4" in start
         assert "significantly better in 2 (looking on cues, looking on local)" in start
         assert wording.SMALL in start
-        assert "24" not in start.split("Runs")[0]
         assert "a CPU, 1 thread" in start
         assert "0123456789ab" in start
 
@@ -158,17 +157,17 @@ def test_other_tables_are_refused(folder, tmp_path):
         read(tmp_path / "tables", tmp_path / "verdicts")
 
 
-@pytest.mark.parametrize(("verdict", "reason"), product(Verdict, Reason))
-def test_every_verdict_and_reason_has_words(verdict, reason):
-    for claim, failing in (("", ""), ("C1", "cbam 2/3")):
-        row = tabled.test("cues", "gates", claim, verdict=verdict, reason=reason, failing=failing)
-        row = pd.Series(row.model_dump())
+@pytest.mark.parametrize("verdict", Verdict)
+def test_every_verdict_and_reason_has_words(verdict):
+    for reason, failing in product(Reason, ("", "cbam 2/3")):
+        known = {"verdict": verdict, "reason": reason, "failing": failing}
+        row = pd.Series(tabled.test("cues", "gates", "C1", **known).model_dump())
         said = [wording.reason(row), wording.verdict(row), wording.compared(row), wording.effect(row)]
         assert all(said)
-        assert not any("None" in text or "nan" in text or "{" in text or "  " in text for text in said)
+        assert not re.search(r"None|nan|[{}]|  ", " ".join(said))
         if reason in (Reason.NOT_ALIVE, Reason.MAPS_NOT_SANE, Reason.TEST_SPLIT_USED):
-            assert failing in wording.reason(row)
-        assert wording.outcomes(pd.DataFrame([row, row | {"model": "looking"}]))
+            assert failing in said[0]
+        assert wording.outcomes(pd.DataFrame([dict(row), {**row, "model": "looking"}]))
 
 
 def test_a_test_without_numbers_has_words():

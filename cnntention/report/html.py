@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from cnntention.report import document as doc
-from cnntention.report.wording import MARKS
+from cnntention.report.theme import MARKS
 
 
 @singledispatch

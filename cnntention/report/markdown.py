@@ -3,7 +3,7 @@
 from functools import singledispatch
 
 from cnntention.report import document as doc
-from cnntention.report.wording import MARKS
+from cnntention.report.theme import MARKS
 
 RULE = {"l": "---", "r": "--:"}
 

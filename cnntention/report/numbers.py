@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 
 @dataclass(frozen=True)
 class Unit:
@@ -50,6 +48,8 @@ def unit(metric: str) -> Unit:
 
 
 def known(*values: Any) -> bool:
+    import pandas as pd  # planning needs no numbers
+
     return not any(value is None or pd.isna(value) for value in values)
 
 

@@ -24,6 +24,7 @@ VERDICTS = {
     Verdict.VOID: ("#a0a0a0", "X"),
     Verdict.NOT_RUN: ("#c0c0c0", "."),
 }
+MARKS = dict(zip(Verdict, "✓✗?∅–", strict=True))
 GREY, PALE, DARK = "#6b6b6b", "#e3e3e3", "#333333"
 STYLE = {
     "font.family": ["DejaVu Sans", "sans-serif"],

@@ -7,15 +7,9 @@ import pandas as pd
 from cnntention.report.catalogue import asks_for_life
 from cnntention.report.numbers import count, difference, digits, interval, known, listing, size, unit, value
 from cnntention.report.reading import Results
+from cnntention.report.theme import MARKS
 from cnntention.results.words import Reason, State, Test, Verdict
 
-MARKS = {
-    Verdict.SUPPORTED: "✓",
-    Verdict.REFUTED: "✗",
-    Verdict.INCONCLUSIVE: "?",
-    Verdict.VOID: "∅",
-    Verdict.NOT_RUN: "–",
-}
 UNTESTED = (
     Reason.TOO_FEW_SEEDS,
     Reason.NO_SPREAD,

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from cnntention.report import numbers, theme
 from cnntention.report.catalogue import claimed, figure
-from cnntention.report.wording import MARKS, compared
 from cnntention.results.words import Test, Verdict
 
 if TYPE_CHECKING:
@@ -60,6 +59,8 @@ def lines(claim: "pd.Series") -> list[str]:
 
 def panel(axes, entries: list, full: float) -> None:
     """The claims of one unit, from the top down; y in inches."""
+    from cnntention.report.wording import compared
+
     top, place, page = GAP / 2, ("axes fraction", "data"), ("figure fraction", "data")
     for claim, tests in entries:
         for i, text in enumerate(lines(claim)):
@@ -70,7 +71,7 @@ def panel(axes, entries: list, full: float) -> None:
             text = textwrap.shorten(compared(test), 52, placeholder=" …")
             axes.annotate(text, (-0.02, y), xycoords=place, va="center", ha="right", fontsize=7.5, color=theme.GREY)
             colour = theme.VERDICTS[Verdict(test["verdict"])][0]
-            said = f"{MARKS[Verdict(test['verdict'])]} {test['verdict']}"
+            said = f"{theme.MARKS[Verdict(test['verdict'])]} {test['verdict']}"
             axes.annotate(said, (1.02, y), xycoords=place, va="center", fontsize=8, color=colour)
         top += height(claim, tests)
         axes.axhline(
