@@ -6,7 +6,7 @@ import yaml
 
 from cnntention.report import numbers as num
 from cnntention.report import tables, wording
-from cnntention.report.catalogue import asks_for_life
+from cnntention.report.catalogue import asks_for_life, attends
 from cnntention.report.document import Code, Counts, Facts, Fold, Picture, Section, Text
 from cnntention.report.reading import Results
 
@@ -52,31 +52,27 @@ def facts(results: Results) -> Facts:
 def experiment(results: Results, name: str, pictures: Pictures) -> Section:
     """An experiment: its question, answer, figure, scores and claims; the rest is folded."""
     lead, rest = ("alive", "accuracy") if asks_for_life(results.study, name) else ("accuracy", "alive")
-    own, claims = results.runs_of(name), tables.claims(results, name)
+    own = results.runs_of(name)
     text = f"{num.count(len(own), 'run')} on {num.listing(own['dataset'])}, trained by {num.listing(own['recipe'])}."
     if own["leaks"].any():
-        text += (
-            " The test split decided when some of these runs stopped, or which epoch to keep: their scores are biased."
-        )
-    learning = present(pictures.get(("learning", name)), tables.learning(results, name))
-    living = present(pictures.get((rest, name)), pictures.get(("gates", name)), tables.modules(results, name))
-    looks = present(
-        pictures.get(("cams", name)),
-        tables.maps(results, name),
-        pictures.get(("maps", name)),
-        tables.distance(results, name),
-    )
+        text += " The test split decided when some of them stopped, or which epoch to keep: their scores are biased."
+
+    def shown(*kinds: str) -> list:
+        return [pictures[kind, name] for kind in kinds if (kind, name) in pictures]
+
+    living = (*shown(rest, "gates"), tables.modules(results, name))
+    looks = (*shown("cams"), tables.maps(results, name), *shown("maps"))
     parts = present(
         Text(wording.answer(results, name), "lead"),
         Text(text, "note"),
-        pictures.get((lead, name)),
+        *shown(lead),
         tables.scores(results, name),
-        claims,
-        Fold("How the models learned", learning),
+        tables.claims(results, name),
+        Fold("How the models learned", (*shown("learning"), tables.learning(results, name))),
         Fold("Accuracy and gates" if rest == "accuracy" else "Is the attention alive, and used?", living)
-        if living
+        if attends(results.study, name)
         else None,
-        Fold("Where the models look", looks),
+        Fold("Where the models look", present(*looks, tables.distance(results, name))),
     )
     return Section(results.study.experiments[name].question, parts, name, f"experiment-{name}")
 

@@ -173,17 +173,11 @@ def cost(results: Results) -> Table:
             (f"images of {image}, batches of {num.listing(own['batch_size'])}, {num.listing(own['hardware'])}",)
         )
         for _, row in own.iterrows():
-            ratio = f"{row['training_step_ratio']:.2f}" if num.known(row["training_step_ratio"]) else "–"
-            rows.append(
-                (
-                    row["model"],
-                    f"{row['parameters']:,}",
-                    f"{row['macs'] / 1e6:.1f} M",
-                    f"{num.bare(row['training_step_ms'], 'training_step_ms')} ms (× {ratio})",
-                    f"{num.bare(row['latency_ms'], 'latency_ms')} ms",
-                    f"{row['training_memory_bytes'] / 2**20:.0f} MiB",
-                )
-            )
+            ratio = f" (× {row['training_step_ratio']:.2f})" if num.known(row["training_step_ratio"]) else ""
+            step, latency = (num.value(row[name], name) for name in ("training_step_ms", "latency_ms"))
+            memory = f"{row['training_memory_bytes'] / 2**20:.0f} MiB"
+            macs = f"{row['macs'] / 1e6:.1f} M"
+            rows.append((row["model"], f"{row['parameters']:,}", macs, step + ratio, latency, memory))
     head = ("model", "parameters", "MACs", "training step", "latency", "training memory")
     return Table(head, tuple(rows), "lrrrrr", f"Energy: {num.listing(costs['energy'])}.")
 
@@ -191,17 +185,11 @@ def cost(results: Results) -> Table:
 def published(results: Results) -> Table | None:
     """The original study's test errors beside ours, where there are any."""
     told = results.frames["published"]
-    rows = [
-        (
-            row["dataset"],
-            row["model"],
-            f"{row['test_error']:.2f} ({row['epochs']} epochs)",
-            f"{row['our_error']:.2f}" + (f" ± {row['our_sd']:.2f}" if num.known(row["our_sd"]) else ""),
-            f"{row['n']} by {row['our_recipe']}",
-            row["note"],
-        )
-        for _, row in told[told["n"] > 0].iterrows()
-    ]
+    rows = []
+    for _, row in told[told["n"] > 0].iterrows():
+        ours = f"{row['our_error']:.2f}" + (f" ± {row['our_sd']:.2f}" if num.known(row["our_sd"]) else "")
+        theirs = f"{row['test_error']:.2f} ({row['epochs']} epochs)"
+        rows.append((row["dataset"], row["model"], theirs, ours, f"{row['n']} by {row['our_recipe']}", row["note"]))
     head = ("dataset", "model", "published error, %", "our error, %", "our runs", "how theirs was made")
     return Table(head, tuple(rows), "llrrll") if rows else None
 
@@ -211,11 +199,8 @@ def datasets(results: Results) -> Table:
     rows = []
     for _, row in results.frames["datasets"].iterrows():
         counts = " / ".join(f"{row[name]:,}" for name in ("train", "val", "test"))
-        source = (
-            "generated"
-            if not row["source_sha256"]
-            else "SHA-256 " + ", ".join(f"{digest[:8]}…" for digest in row["source_sha256"].split(";"))
-        )
+        hashes = ", ".join(f"{digest[:8]}…" for digest in row["source_sha256"].split(";"))
+        source = f"SHA-256 {hashes}" if row["source_sha256"] else "generated"
         rows.append((row["dataset"], row["image"], str(row["classes"]), counts, source, row["licence"]))
     head = ("dataset", "image", "classes", "train / val / test", "source", "licence")
     return Table(head, tuple(rows), "llrrll")

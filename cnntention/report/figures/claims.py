@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LINE, GAP, AXIS = 0.18, 0.12, 0.52  # inches: a line of text or a test; between claims; an axis with its label
 WIDTH, LEFT, RIGHT = 10.4, 0.6, 0.89  # inches; the axes' sides as shares of it
 WRAP = 58
+POINTS = "percentage points"
 
 
 @figure("claims", "All claims that were tested", claimed)
@@ -28,7 +29,7 @@ def claims(results: "Results", _: str = ""):
         shown = tests[tests["effect"].notna()]
         if len(shown):
             unit = numbers.unit(claim["metric"])
-            groups.setdefault((unit.name if unit.difference != " points" else "points"), []).append((claim, shown))
+            groups.setdefault(unit.name if unit.difference != " points" else POINTS, []).append((claim, shown))
     if not groups:
         sheet = theme.canvas(5, 0.8)
         sheet.text(0.5, 0.5, "No claim was tested.", ha="center", va="center")
@@ -40,11 +41,14 @@ def claims(results: "Results", _: str = ""):
         axes = sheet.add_axes((LEFT, 1 - (top + high) / full, RIGHT - LEFT, high / full))
         top += high + AXIS
         panel(axes, entries, high)
-        axes.set_xlabel("Difference, percentage points" if unit == "points" else f"Difference: {unit}", fontsize=8.5)
+        if unit == POINTS:
+            axes.set_xscale("symlog", linthresh=1)
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+        axes.set_xlabel(f"Difference, {unit}", fontsize=8.5)
     return sheet, (
         "Each mark is one test: the difference, with its 95 % interval where there is one (of times: quartiles), its "
         "colour and shape the verdict."
-        " Right of 0, the first named is larger. The axis is logarithmic beyond the first mark on either side of 0."
+        " Right of 0, the first named is larger. Percentage points are on a logarithmic axis beyond ±1."
     )
 
 
@@ -81,7 +85,7 @@ def panel(axes, entries: list, full: float) -> None:
     axes.set_ylim(full, 0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    stretch(axes)
+    axes.margins(x=0.06)
 
 
 def mark(axes, y: float, test: "pd.Series") -> None:
@@ -92,18 +96,3 @@ def mark(axes, y: float, test: "pd.Series") -> None:
         ends = [factor * (test[end] - shift) for end in ("low", "high")]
         axes.plot(ends, [y, y], color=colour, linewidth=1.6, solid_capstyle="round")
     axes.plot([factor * test["effect"]], [y], marker=marker, color=colour, markersize=6, markeredgecolor="white")
-
-
-def stretch(axes) -> None:
-    """A symmetric log scale where effects differ much in size."""
-    import numpy as np
-
-    marks = [
-        value for line in axes.get_lines() for value in np.atleast_1d(line.get_xdata()) if len(line.get_xdata()) < 3
-    ]
-    sizes = np.abs([value for value in marks if value])
-    if len(sizes) and sizes.max() > 30 * np.median(sizes):
-        linear = 10.0 ** np.floor(np.log10(np.median(sizes)))
-        axes.set_xscale("symlog", linthresh=max(linear, 1e-6))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
-    axes.margins(x=0.06)

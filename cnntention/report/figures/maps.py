@@ -1,8 +1,8 @@
-"""Grad-CAM and attention maps: a block a dataset, a row a model, a column an image."""
+"""Grad-CAM and attention maps: a block a dataset, a row a model (and module), a column an image."""
 
 import textwrap
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnntention.config import STAGES
 from cnntention.report import theme
@@ -13,65 +13,41 @@ if TYPE_CHECKING:
 
     from cnntention.report.reading import Results
 
-COLUMNS, BLOCKS, ROWS = 8, 2, 8
-SIDE, PITCH, HEAD = 0.92, (1.0, 1.17), 0.32  # inches: a picture, a cell, a block's title
-LEFT = 1.75
+COLUMNS, BLOCKS, ROWS = 8, 2, 8  # at most, in a figure or a block
+LEFT, SIDE, PITCH, HEAD = 1.75, 0.92, (1.0, 1.17), 0.32  # inches: labels, a picture, a cell, a block's title
 WRONG = "#b03a00"
 
 
-@dataclass(frozen=True)
-class Block:
-    """The images of one dataset and the rows of pictures below them."""
+class Strip(NamedTuple):
+    """A row of maps."""
 
-    dataset: str
-    images: list[int]
-    rows: list[tuple[str, str]]
-    """Name of the row, and what its arrays' names begin with."""
-
-
-def blocks(results: "Results", experiment: str, ending: str) -> list[Block]:
-    """Of an experiment's first datasets: the cells that have arrays of that name; one recipe if there are many."""
-    cells, found = results.study.cells(experiment), results.tensors
-    made = []
-    for dataset in list(dict.fromkeys(cell[0] for cell in cells))[:BLOCKS]:
-        own = [
-            (m, r) for d, m, r in cells if d == dataset and any(k.startswith(f"{d}/{m}/{r}/{ending}") for k in found)
-        ]
-        few = own if len(own) <= ROWS else [(m, r) for m, r in own if r == own[0][1]]
-        many = len({recipe for _, recipe in few}) > 1
-        rows = [(f"{m} · {r}" if many else m, f"{dataset}/{m}/{r}/") for m, r in few]
-        if rows:
-            made.append(Block(dataset, spread(found, dataset), rows))
-    return made
+    label: str
+    cell: str
+    """What the names of the cell's arrays begin with."""
+    key: str
+    """Name of the maps."""
 
 
-def spread(found: dict, dataset: str) -> list[int]:
-    """Which images to show: of the original study's and of the sample, half each."""
-    count, showcase = len(found[f"{dataset}/index"]), int(found[f"{dataset}/showcase"][0])
-    first = min(showcase, max(COLUMNS // 2, COLUMNS - (count - showcase)))
-    return [*range(first), *range(showcase, count)][:COLUMNS]
+class Map(NamedTuple):
+    """One map to show."""
+
+    heat: "np.ndarray"
+    title: str = ""
+    query: "np.ndarray | None" = None
+    """(row, column) of the place that looks, as shares of the image."""
 
 
 @figure("maps", "Grad-CAM for the predicted class", always, "png")
 def cams(results: "Results", experiment: str):
     """The last stage's maps, for the class that the network predicts."""
-    key = f"cam.{STAGES[-1]}.predicted"
-    found, shown = results.tensors, blocks(results, experiment, key)
-    sheet, axes = board(shown, [len(block.rows) for block in shown])
-    top = 0.0
-    for block in shown:
-        names, labels = results.class_names(block.dataset), found[f"{block.dataset}/labels"]
-        images = found[f"{block.dataset}/images"]
-        top = heads(axes, top, block, images, [names[labels[i]] for i in block.images])
-        for name, start in block.rows:
-            label(axes, top, name)
-            for x, i in enumerate(block.images):
-                heat, predicted = found[start + key][i], int(found[f"{start}predicted"][i])
-                right = predicted == labels[i]
-                text = "" if right else f"✗ {names[predicted]}"
-                show(axes, x, top, overlay(images[i], heat), text, WRONG)
-            top += PITCH[1]
-    return sheet, (
+
+    def of(strip: Strip, i: int) -> Map:
+        found, dataset = results.tensors, strip.cell.split("/")[0]
+        predicted = int(found[f"{strip.cell}predicted"][i])
+        right = predicted == found[f"{dataset}/labels"][i]
+        return Map(found[strip.key][i], "" if right else f"✗ {results.class_names(dataset)[predicted]}")
+
+    return board(results, strips(results, experiment, f"cam.{STAGES[-1]}.predicted"), of), (
         "Of the first seed of each model. Bright: evidence for the predicted class, scaled to the map's largest value. "
         "✗: a wrong prediction. Above: the image and its class."
     )
@@ -80,108 +56,85 @@ def cams(results: "Results", experiment: str):
 @figure("maps", "Attention maps", looks_up, "png")
 def maps(results: "Results", experiment: str):
     """What one place, the ring, attends to: mean over heads, a row a model's module."""
-    found, shown = results.tensors, blocks(results, experiment, "attention.")
-    modules = {
-        start: sorted(
-            key.removeprefix(f"{start}attention.").removesuffix(".queries")
-            for key in found
-            if key.startswith(f"{start}attention.") and key.endswith(".queries")
-        )
-        for block in shown
-        for _, start in block.rows
-    }
-    sheet, axes = board(shown, [sum(len(modules[start]) for _, start in block.rows) for block in shown])
-    top = 0.0
-    for block in shown:
-        images, names = found[f"{block.dataset}/images"], results.class_names(block.dataset)
-        labels = found[f"{block.dataset}/labels"]
-        depth = min(len(found[f"{start}attention.{m}"]) for _, start in block.rows for m in modules[start])
-        few = Block(block.dataset, list(range(min(depth, COLUMNS))), block.rows)
-        top = heads(axes, top, few, images, [names[labels[i]] for i in few.images])
-        for name, start in block.rows:
-            for module in modules[start]:
-                label(axes, top, f"{name}, {module}")
-                key = f"{start}attention.{module}"
-                for x, i in enumerate(few.images):
-                    weights = found[key][i, 0].astype(float).mean(axis=0)
-                    at = (found[f"{key}.queries"][i, 0] + 0.5) / weights.shape
-                    show(axes, x, top, overlay(images[i], stretched(weights, images.shape[2:])))
-                    ring(axes, x, top, at)
-                top += PITCH[1]
-    return sheet, (
+
+    def of(strip: Strip, i: int) -> Map:
+        weights = results.tensors[strip.key][i, 0].astype(float).mean(axis=0)
+        return Map(weights, query=(results.tensors[f"{strip.key}.queries"][i, 0] + 0.5) / weights.shape)
+
+    return board(results, strips(results, experiment, "attention."), of), (
         "Of the first seed of each model, mean over heads. Bright: what the ringed place attends to, scaled to the "
         "map's largest value. The place is the match or the marked candidate on CueMatch, else the centre."
     )
 
 
-# --- drawing --------------------------------------------------------------------------------------------------------
+def strips(results: "Results", experiment: str, prefix: str) -> dict[str, list[Strip]]:
+    """Of an experiment's first datasets, the maps whose name begins so; of one recipe if there are many."""
+    cells, found = results.study.cells(experiment), results.tensors
+    made = {}
+    for dataset in list(dict.fromkeys(cell[0] for cell in cells))[:BLOCKS]:
+        own = [(m, r) for d, m, r in cells if d == dataset]
+        few = own if len(own) <= ROWS else [(m, r) for m, r in own if r == own[0][1]]
+        many, rows = len({recipe for _, recipe in few}) > 1, []
+        for model, recipe in few:
+            cell, name = f"{dataset}/{model}/{recipe}/", f"{model} · {recipe}" if many else model
+            for key in sorted(k for k in found if k.startswith(cell + prefix) and not k.endswith(".queries")):
+                module = key.removeprefix(cell + prefix)
+                rows.append(Strip(f"{name}, {module}" if module else name, cell, key))
+        if rows:
+            made[dataset] = rows
+    return made
 
 
-def board(shown: list[Block], rows: list[int]):
-    """One pair of axes in inches, y downwards, high enough for all blocks."""
+def chosen(found: dict, dataset: str, rows: list[Strip]) -> list[int]:
+    """Which images to show: of the original study's and of the sample, half each."""
+    count, showcase = min(len(found[row.key]) for row in rows), int(found[f"{dataset}/showcase"][0])
+    first = min(showcase, max(COLUMNS // 2, COLUMNS - max(0, count - showcase)))
+    return [*range(min(first, count)), *range(showcase, count)][:COLUMNS]
+
+
+def board(results: "Results", shown: dict[str, list[Strip]], of: Callable[[Strip, int], Map]):
+    """All blocks in one pair of axes in inches, y downwards."""
     from matplotlib.figure import Figure as Canvas
 
-    columns = max((len(block.images) for block in shown), default=1)
-    width = LEFT + PITCH[0] * columns
-    high = max(0.5, sum(HEAD + PITCH[1] * (1 + n) for n in rows))
-    sheet = Canvas(figsize=(width, high))
+    width = PITCH[0] * COLUMNS
+    high = max(0.5, sum(HEAD + PITCH[1] * (1 + len(rows)) for rows in shown.values()))
+    sheet, found, top = Canvas(figsize=(LEFT + width, high)), results.tensors, 0.0
     axes = sheet.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-LEFT, width - LEFT), ylim=(high, 0))
+    axes.set(xlim=(-LEFT, width), ylim=(high, 0))
     axes.axis("off")
     if not shown:
         axes.text(0, 0.25, "No maps were stored.", va="center")
-    return sheet, axes
+    for dataset, rows in shown.items():
+        axes.text(-LEFT + 0.05, top + 0.2, dataset, weight="bold", va="center", fontsize=9.5)
+        top += HEAD
+        names, images = results.class_names(dataset), found[f"{dataset}/images"]
+        columns = list(enumerate(chosen(found, dataset, rows)))
+        for x, i in columns:
+            show(axes, x, top, images[i], names[found[f"{dataset}/labels"][i]])
+        for strip in rows:
+            top += PITCH[1]
+            label = "\n".join(textwrap.wrap(strip.label, 22))
+            axes.text(-0.1, top + PITCH[1] - SIDE / 2, label, ha="right", va="center", fontsize=8.5)
+            for x, i in columns:
+                show(axes, x, top, images[i], "", of(strip, i))
+        top += PITCH[1]
+    return sheet
 
 
-def heads(axes, top: float, block: Block, images: "np.ndarray", titles: list[str]) -> float:
-    """The block's title and its images; returns where its rows begin."""
-    axes.text(-LEFT + 0.05, top + HEAD / 2 + 0.04, block.dataset, weight="bold", va="center", fontsize=9.5)
-    for x, (i, title) in enumerate(zip(block.images, titles, strict=True)):
-        show(axes, x, top + HEAD, picture(images[i]), title)
-    return top + HEAD + PITCH[1]
-
-
-def label(axes, top: float, name: str) -> None:
-    text = "\n".join(textwrap.wrap(name, 22, break_on_hyphens=True))
-    axes.text(-0.1, top + PITCH[1] - SIDE / 2, text, ha="right", va="center", fontsize=8.5)
-
-
-def show(axes, x: int, top: float, pixels: "np.ndarray", title: str = "", colour: str = theme.DARK) -> None:
+def show(axes, x: int, top: float, image: "np.ndarray", title: str, over: Map | None = None) -> None:
+    """An image, or below a map a grey one."""
     left, low = x * PITCH[0], top + PITCH[1]
-    box = (left, left + SIDE, low, low - SIDE)
-    axes.imshow(pixels.clip(0, 1), extent=box, interpolation="nearest", aspect="auto")
-    text = textwrap.shorten(title, 15, placeholder="…")
+    style = {"extent": (left, left + SIDE, low, low - SIDE), "interpolation": "nearest", "aspect": "auto"}
+    grey = image.mean(axis=0)
+    pixels = image.transpose(1, 2, 0) if over is None and len(image) == 3 else grey
+    axes.imshow(pixels, cmap="gray", vmin=0 if over is None else -60, vmax=255 if over is None else 330, **style)
+    if over is not None:
+        share = over.heat / max(float(over.heat.max()), 1e-12)
+        axes.imshow(share, cmap="inferno", vmin=-0.6, vmax=1.06, alpha=0.72 * share, **style)
+        if over.query is not None:
+            at = left + SIDE * over.query[1], low - SIDE + SIDE * over.query[0]
+            for width, colour in ((2.4, "black"), (1.1, "white")):
+                axes.plot(*at, "o", markersize=6, fillstyle="none", color=colour, markeredgewidth=width)
+    text = textwrap.shorten(title or (over.title if over else ""), 15, placeholder="…")
+    colour = WRONG if over else theme.DARK
     axes.text(left + SIDE / 2, low - SIDE - 0.02, text, ha="center", va="bottom", fontsize=7.5, color=colour)
-
-
-def ring(axes, x: int, top: float, place: "np.ndarray") -> None:
-    """Mark the query at (row, column), shares of the image."""
-    at = x * PITCH[0] + SIDE * place[1], top + PITCH[1] - SIDE + SIDE * place[0]
-    for width, colour in ((2.4, "black"), (1.1, "white")):
-        axes.plot(*at, "o", markersize=6, fillstyle="none", color=colour, markeredgewidth=width)
-
-
-def picture(image: "np.ndarray") -> "np.ndarray":
-    """(C, H, W) uint8 as (H, W, 3) in [0, 1]; anything but three channels is shown as their mean."""
-    import numpy as np
-
-    scaled = image.astype(np.float64) / 255
-    return scaled.transpose(1, 2, 0) if len(image) == 3 else np.repeat(scaled.mean(0)[..., None], 3, axis=2)
-
-
-def overlay(image: "np.ndarray", heat: "np.ndarray") -> "np.ndarray":
-    """A map's colours over the grey image; where the map is 0 the image is bare."""
-    from matplotlib import colormaps
-
-    most = heat.max()
-    share = (heat.astype(float) / (most if most > 0 else 1))[..., None]
-    grey = 0.15 + 0.7 * picture(image).mean(axis=2, keepdims=True)
-    return (1 - 0.72 * share) * grey + 0.72 * share * colormaps["inferno"](0.35 + 0.6 * share[..., 0])[..., :3]
-
-
-def stretched(heat: "np.ndarray", shape: tuple[int, int]) -> "np.ndarray":
-    """(h, w) as (H, W), nearest neighbour."""
-    import numpy as np
-
-    rows, columns = (np.arange(full) * few // full for full, few in zip(shape, heat.shape, strict=True))
-    return heat[rows][:, columns]
