@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cnntention.config import Study
-from cnntention.config.models import AttentionOptions, DotProductOptions
+from cnntention.config.models import DotProductOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -99,11 +99,9 @@ def attends(study: Study, experiment: str) -> bool:
 
 
 def has_history(study: Study, experiment: str) -> bool:
-    """Whether a module has a gate or queries, whose course over the epochs is recorded."""
-    return any(
-        isinstance(o, DotProductOptions) or (isinstance(o, AttentionOptions) and o.residual == "gated")
-        for o in options(study, experiment)
-    )
+    """Whether a module has queries or a gate, whose course over the epochs is recorded."""
+    gated = any(getattr(option, "residual", "") == "gated" for option in options(study, experiment))
+    return gated or looks_up(study, experiment)
 
 
 def looks_up(study: Study, experiment: str) -> bool:

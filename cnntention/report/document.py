@@ -1,34 +1,30 @@
 """A report as a tree: `html` renders it for a browser, `markdown` for a forge. All text is plain text."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cnntention.results.words import Verdict
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     text: str
     style: str = ""
     """lead: an answer; note: small print."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """Short names and what they stand for."""
 
     rows: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     """How many claims ended how."""
 
     rows: tuple[tuple[Verdict, int], ...]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """At most six columns. A row of a single cell is a heading across; its second line is small."""
 
     head: tuple[str, ...]
@@ -38,8 +34,7 @@ class Table:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     file: Path
     path: str
     """Relative to the page."""
@@ -49,22 +44,19 @@ class Picture:
     """CSS px."""
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(NamedTuple):
     title: str
     text: str
 
 
-@dataclass(frozen=True)
-class Fold:
+class Fold(NamedTuple):
     """What is shown on demand, and left out of the text for forges."""
 
     title: str
     parts: tuple
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     title: str
     parts: tuple
     kicker: str = ""
@@ -72,8 +64,7 @@ class Section:
     anchor: str = ""
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     title: str
     parts: tuple
     footer: str

@@ -91,13 +91,12 @@ def table_row(part: doc.Table, cells: tuple[str, ...]) -> str:
 
 @render.register
 def _(part: doc.Picture) -> str:
-    image = inline(part) if part.file.suffix == ".svg" else embedded(part)
+    if part.file.suffix == ".svg":
+        image = inline(part)
+    else:
+        data = base64.b64encode(part.file.read_bytes()).decode()
+        image = f'<img src="data:image/png;base64,{data}" alt="{escape(part.title)}" width="{part.width}">'
     return f"<figure>\n{image}\n<figcaption>{escape(part.caption)}</figcaption>\n</figure>"
-
-
-def embedded(part: doc.Picture) -> str:
-    data = base64.b64encode(part.file.read_bytes()).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(part.title)}" width="{part.width}">'
 
 
 def inline(part: doc.Picture) -> str:

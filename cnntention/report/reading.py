@@ -66,6 +66,11 @@ class Results:
         return bool(self.study.models[model].modules)
 
 
+def of_cell(rows: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:
+    """The rows of a dataset, model and recipe."""
+    return rows[(rows[CELL] == cell[CELL]).all(axis=1)]
+
+
 def read(tables: Path, verdicts: Path) -> Results:
     """Both folders, complete and of one key; a UserError names the file that is not."""
     results = read_some(tables, verdicts, TABLES)

@@ -72,7 +72,7 @@ def experiment(results: Results, name: str, pictures: Pictures) -> Section:
         Fold("Accuracy and gates" if rest == "accuracy" else "Is the attention alive, and used?", living)
         if attends(results.study, name)
         else None,
-        Fold("Where the models look", present(*looks, tables.distance(results, name))),
+        Fold("Where the models look", looks),
     )
     return Section(results.study.experiments[name].question, parts, name, f"experiment-{name}")
 

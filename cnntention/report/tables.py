@@ -9,7 +9,8 @@ from cnntention.report import numbers as num
 from cnntention.report import wording
 from cnntention.report.document import Table
 from cnntention.report.figures.cost import measured
-from cnntention.report.reading import CELL, Results
+from cnntention.report.reading import CELL, Results, of_cell
+from cnntention.results.words import Verdict
 
 MARK = {"higher": " ↑", "lower": " ↓", "equivalent": " ="}
 
@@ -54,7 +55,7 @@ def life(cell: pd.Series) -> str:
 
 
 def beside(tests: pd.DataFrame, cell: pd.Series) -> str:
-    own = tests[(tests[CELL] == cell[CELL]).all(axis=1)]
+    own = of_cell(tests, cell)
     if not len(own):
         return "–"
     test = own.iloc[0]
@@ -83,10 +84,11 @@ def claims(results: Results, experiment: str) -> Table | None:
 def not_run(results: Results) -> Table | None:
     """The claims that were not tested."""
     told = results.frames["claims"]
-    rows = [
-        (row["claim"], row["sentence"], row["experiment"]) for _, row in told[told["verdict"] == "not run"].iterrows()
-    ]
-    return Table(("claim", "sentence", "experiment"), tuple(rows), "lll") if rows else None
+    rows = told[told["verdict"] == Verdict.NOT_RUN][["claim", "sentence", "experiment"]].itertuples(
+        index=False, name=None
+    )
+    made = tuple(rows)
+    return Table(("claim", "sentence", "experiment"), made, "lll") if made else None
 
 
 def grouped(own: pd.DataFrame, row: Callable[[pd.DataFrame], Iterable[str]], *keys: str) -> tuple:
@@ -151,17 +153,6 @@ def maps(results: Results, experiment: str) -> Table:
     note = "Means over runs. ROAD: 0 for a random order of pixels. Sane: the map changes when weights are randomized."
     note += " Look-up: attention from match to cue, relative to uniform attention." if cue else ""
     return Table(tuple(head), grouped(own, row), "l" + "r" * (len(head) - 1), note)
-
-
-def distance(results: Results, experiment: str) -> Table | None:
-    """CueMatch: accuracy by the distance of the two places."""
-    own = results.runs_of(experiment)
-    own = own[own["distance_slope"].notna()]
-    bins = [name for name in ("near", "mid", "far") if own[f"accuracy_{name}"].notna().any()]
-    rows = grouped(own, lambda group: (num.bare(group[f"accuracy_{name}"].mean(), "accuracy") for name in bins))
-    head = ("model", *(f"{name}, %" for name in bins))
-    note = "Mean test accuracy by distance of cue and match: near 8 to 12 px, mid to 18, far to 34."
-    return Table(head, rows, "l" + "r" * len(bins), note) if rows else None
 
 
 def cost(results: Results) -> Table:

@@ -17,13 +17,8 @@ PLAIN = "#2b2b2b"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a800")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("solid", (0, (5, 2)), (0, (1.2, 1.5)), (0, (5, 1.5, 1.2, 1.5)))
-VERDICTS = {
-    Verdict.SUPPORTED: ("#0072b2", "o"),
-    Verdict.REFUTED: ("#d55e00", "s"),
-    Verdict.INCONCLUSIVE: ("#7a7a7a", "D"),
-    Verdict.VOID: ("#a0a0a0", "X"),
-    Verdict.NOT_RUN: ("#c0c0c0", "."),
-}
+COLOURS = dict(zip(Verdict, ("#0072b2", "#d55e00", "#7a7a7a", "#a0a0a0", "#c0c0c0"), strict=True))
+SHAPES = dict(zip(Verdict, "osDX.", strict=True))
 MARKS = dict(zip(Verdict, "✓✗?∅–", strict=True))
 GREY, PALE, DARK = "#6b6b6b", "#e3e3e3", "#333333"
 STYLE = {
@@ -69,6 +64,14 @@ def canvas(width: float, height: float, layout: str = "constrained") -> "Canvas"
     from matplotlib.figure import Figure as Canvas
 
     return Canvas(figsize=(width, height), layout=layout)
+
+
+def rows(axes, names) -> None:
+    """Axes with a named row for each of 0, 1, …, from the top down."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
 
 
 def save(sheet: "Canvas", path: Path) -> int:

@@ -10,14 +10,6 @@ from cnntention.report.reading import Results
 from cnntention.report.theme import MARKS
 from cnntention.results.words import Reason, State, Test, Verdict
 
-UNTESTED = (
-    Reason.TOO_FEW_SEEDS,
-    Reason.NO_SPREAD,
-    Reason.NO_RUNS,
-    Reason.NO_METRIC,
-    Reason.VALUES_MISSING,
-    Reason.NOT_MEASURED,
-)
 SMALL = "These results hold for these small networks, data sets and short trainings alone."
 Row = pd.Series
 
@@ -88,7 +80,7 @@ def outcome(row: Row) -> str:
     if row["verdict"] == Verdict.SUPPORTED:
         return "higher" if row["effect"] > 0 else "lower"
     return {Verdict.REFUTED: "equivalent", Verdict.VOID: "void", Verdict.NOT_RUN: "not run"}.get(
-        row["verdict"], "not tested" if row["reason"] in UNTESTED else "not significant"
+        row["verdict"], "not significant" if known(row["p"]) else "not tested"
     )
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @figure("accuracy", "Test accuracy of every seed", always)
 def accuracy(results: "Results", experiment: str):
     """A panel a dataset, a row a cell: every seed a dot, the mean a line, its 95 % interval a bar."""
+    from cnntention.report.reading import of_cell
+
     cells, runs = results.of("cells", experiment), results.runs_of(experiment)
     looks, recipes = theme.looks(results.study), cells["recipe"].nunique()
     datasets = list(cells["dataset"].unique())
@@ -27,13 +29,10 @@ def accuracy(results: "Results", experiment: str):
     for dataset, axes in zip(datasets, panels, strict=True):
         own = cells[cells["dataset"] == dataset].reset_index(drop=True)
         for y, cell in own.iterrows():
-            group = runs[(runs[["dataset", "model", "recipe"]] == cell[["dataset", "model", "recipe"]]).all(axis=1)]
+            group = of_cell(runs, cell)
             draw_cell(axes, y, cell, group, *looks[cell["model"]])
         name = own["model"] + (" · " + own["recipe"] if recipes > 1 else "")
-        axes.set_yticks(range(len(own)), name)
-        axes.set_ylim(len(own) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(visible=False, axis="y")
+        theme.rows(axes, name)
         axes.use_sticky_edges = False
         axes.margins(x=0.05)
         axes.autoscale_view(scaley=False)

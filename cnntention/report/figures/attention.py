@@ -21,6 +21,8 @@ def alive(results: "Results", experiment: str):
     """A row a cell, a mark a run and module: its relative change; filled if accuracy falls without it."""
     from matplotlib.lines import Line2D
 
+    from cnntention.report.reading import of_cell
+
     modules, cells = results.runs_of(experiment, "modules"), results.of("cells", experiment)
     cells = cells[cells["alive"].notna()].reset_index(drop=True)
     looks, recipes = theme.looks(results.study), cells["recipe"].nunique()
@@ -29,7 +31,7 @@ def alive(results: "Results", experiment: str):
     axes = sheet.subplots()
     axes.set_xscale("log")
     for y, cell in cells.iterrows():
-        own = modules[(modules[["dataset", "model", "recipe"]] == cell[["dataset", "model", "recipe"]]).all(axis=1)]
+        own = of_cell(modules, cell)
         for _, module in own[own["state"] != State.DIVERGED].iterrows():
             place = names.index(module["module"])
             dead = module["state"] != State.ALIVE
@@ -43,17 +45,12 @@ def alive(results: "Results", experiment: str):
     threshold = results.study.diagnostics.alive.relative_change
     axes.axvline(threshold, color=theme.GREY, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
     label = cells["model"] + (" · " + cells["recipe"] if recipes > 1 else "")
-    axes.set_yticks(range(len(cells)), label + (", " + cells["dataset"] if datasets > 1 else ""))
-    axes.set_ylim(len(cells) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
+    theme.rows(axes, label + (", " + cells["dataset"] if datasets > 1 else ""))
     axes.set_xlabel("Change of the features by the module, relative to their norm")
+    shapes = [*theme.MARKERS[: len(names)], "o", "x"]
     style = {"color": theme.DARK, "linestyle": "none", "markersize": 5}
-    handles = [
-        Line2D([], [], marker=theme.MARKERS[i % len(theme.MARKERS)], markerfacecolor="white", **style)
-        for i in range(len(names))
-    ]
-    handles += [Line2D([], [], marker="o", **style), Line2D([], [], marker="x", **style)]
+    handles = [Line2D([], [], marker=shape, fillstyle="full" if shape == "x" else "none", **style) for shape in shapes]
+    handles[-2].set_fillstyle("full")
     sheet.legend(handles, [*names, "used", "not alive"], loc="outside upper left", ncols=6)
     return sheet, (
         "Each mark is a module of a run, its shape the module's place. Filled: used, accuracy falls by more than two "

@@ -74,8 +74,7 @@ def panel(axes, entries: list, full: float) -> None:
             mark(axes, y, test)
             text = textwrap.shorten(compared(test), 52, placeholder=" …")
             axes.annotate(text, (-0.02, y), xycoords=place, va="center", ha="right", fontsize=7.5, color=theme.GREY)
-            colour = theme.VERDICTS[Verdict(test["verdict"])][0]
-            said = f"{theme.MARKS[Verdict(test['verdict'])]} {test['verdict']}"
+            colour, said = theme.COLOURS[test["verdict"]], f"{theme.MARKS[test['verdict']]} {test['verdict']}"
             axes.annotate(said, (1.02, y), xycoords=place, va="center", fontsize=8, color=colour)
         top += height(claim, tests)
         axes.axhline(
@@ -89,7 +88,7 @@ def panel(axes, entries: list, full: float) -> None:
 
 
 def mark(axes, y: float, test: "pd.Series") -> None:
-    colour, marker = theme.VERDICTS[Verdict(test["verdict"])]
+    colour, marker = theme.COLOURS[test["verdict"]], theme.SHAPES[test["verdict"]]
     factor = numbers.unit(test["metric"]).factor
     if numbers.known(test["low"], test["high"]):
         shift = test["mean_other"] if test["test"] == Test.QUARTILES else 0

@@ -32,11 +32,7 @@ def cost(results: "Results", _: str = ""):
         axes.axvline(1, color=theme.GREY, linewidth=1, zorder=1)
         axes.set_xlabel(title)
         axes.margins(x=0.08)
-        axes.grid(visible=False, axis="y")
-        axes.tick_params(axis="y", length=0)
-    sizes = rows["image"].nunique()
-    panels[0].set_yticks(range(len(rows)), rows["model"] + (", " + rows["image"] if sizes > 1 else ""))
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+        theme.rows(axes, rows["model"] + (", " + rows["image"] if rows["image"].nunique() > 1 else ""))
     return sheet, (
         "Relative to the first model without attention on images of the same size. Bars: quartiles over rounds, in "
         "which all models take their turn in one process."
