@@ -45,7 +45,6 @@ class Picture(NamedTuple):
 
 
 class Code(NamedTuple):
-    title: str
     text: str
 
 

@@ -111,4 +111,4 @@ def inline(part: doc.Picture) -> str:
 
 @render.register
 def _(part: doc.Code) -> str:
-    return f"<h3>{escape(part.title)}</h3>\n<pre>{escape(part.text)}</pre>"
+    return f"<pre>{escape(part.text)}</pre>"

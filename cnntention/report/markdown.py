@@ -80,4 +80,4 @@ def _(part: doc.Picture) -> str:
 
 @render.register
 def _(part: doc.Code) -> str:
-    return f"{escaped(part.title)}:\n\n```yaml\n{part.text}```"
+    return f"```yaml\n{part.text}```"

@@ -43,7 +43,7 @@ def build(results: Results, pictures: sections.Pictures) -> Page:
         *sections.overview(results, pictures),
         *(sections.experiment(results, name, pictures) for name in results.experiments),
         sections.cost(results, pictures),
-        *filter(None, [sections.published(results)]),
+        *sections.published(results),
         sections.methods(results),
     )
     card = results.card

@@ -11,7 +11,7 @@ from pathlib import Path
 from cnntention import files
 from cnntention.errors import UserError
 from cnntention.report import markdown, sections, tables, wording
-from cnntention.report.document import Picture, Table
+from cnntention.report.document import Picture
 from cnntention.report.figures import figure_files
 from cnntention.report.reading import Results, read_some
 
@@ -19,7 +19,7 @@ START, END = "<!-- results: written by `snakemake publish` -->", "<!-- /results 
 PARTS = ("tables", "verdicts", "report")
 NEEDED = ("runs", "cells", "datasets", "tests", "claims")
 ARRAYS = "*.safetensors"  # remade by `summarise`, and too large for every clone
-ROWS = 8  # of the README's one table
+ROWS = 8  # of the README's table, without headings
 
 
 def publish(folder: Path, published: Path, readme: Path) -> None:
@@ -54,9 +54,8 @@ def write_readme(published: Path, readme: Path) -> None:
         studies[folder] = read_some(folder / "tables", folder / "verdicts", NEEDED)
     parts = [section(folder, results, readme) for folder, results in studies.items()]
     if studies:
-        parts += shown(
-            *max(studies.items(), key=lambda entry: int(entry[1].frames["tests"]["p"].notna().sum())), readme
-        )
+        most = max(studies, key=lambda folder: studies[folder].frames["tests"]["p"].notna().sum())
+        parts += shown(most, studies[most], readme)
     files.write_text(readme, "\n\n".join([f"{before}{START}", *parts, f"{END}{after}"]))
 
 
@@ -77,14 +76,10 @@ def section(folder: Path, results: Results, readme: Path) -> str:
 def shown(folder: Path, results: Results, readme: Path) -> list[str]:
     """One table and one figure of one study: its first experiment that fits, and all its claims."""
     parts = []
-    for name in results.experiments:
-        if len(results.of("cells", name)) <= ROWS:
-            made = tables.scores(results, name)
-            parts.append(f"_{markdown.escaped(results.study.experiments[name].question)}_")
-            parts.append(
-                markdown.render(Table(made.head, tuple(r for r in made.rows if len(r) > 1), made.align, made.note))
-            )
-            break
+    fitting = [name for name in results.experiments if len(results.of("cells", name)) <= ROWS]
+    for name in fitting[:1]:
+        parts.append(f"_{markdown.escaped(results.study.experiments[name].question)}_")
+        parts.append(markdown.render(tables.scores(results, name)))
     for figure in figure_files(results.study)[:1]:
         file = folder / "report" / figure.path
         parts.append(markdown.render(Picture(file, relative(file, readme), figure.title, f"{figure.title}.", 0)))

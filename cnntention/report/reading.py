@@ -62,9 +62,6 @@ class Results:
         row = self.frames["datasets"].set_index("dataset").loc[dataset]
         return row["class_names"].split(";") if row["class_names"] else [str(i) for i in range(row["classes"])]
 
-    def attention(self, model: str) -> bool:
-        return bool(self.study.models[model].modules)
-
 
 def of_cell(rows: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:
     """The rows of a dataset, model and recipe."""

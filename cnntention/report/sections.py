@@ -1,6 +1,6 @@
 """The page's sections, built from a study's results: the overview, one an experiment, cost, and how it was made."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import yaml
 
@@ -14,23 +14,20 @@ Pictures = dict[tuple[str, str], Picture]
 """(kind, experiment) -> the figure."""
 
 
-def present(*parts) -> tuple:
-    return tuple(part for part in parts if part is not None)
-
-
-def overview(results: Results, pictures: Pictures) -> tuple:
+def overview(results: Results, pictures: Pictures) -> Iterator:
     """The answer, the claims, what it rests on, and all claims in one figure."""
-    claims, study = results.frames["claims"], results.study.study
-    unseen = wording.unseen(results)
-    return present(
-        Text(" ".join(wording.study_answer(results)), "lead"),
-        Text(wording.SMALL, "scale") if study.scale == "cpu" else None,
-        Text(unseen) if unseen else None,
-        Counts(tuple(wording.claims_ended(claims))) if len(claims) else None,
-        facts(results),
-        pictures.get(("claims", "")),
-        Fold("Claims that were not tested", (table,)) if (table := tables.not_run(results)) else None,
-    )
+    claims, missing = results.frames["claims"], tables.not_run(results)
+    yield Text(" ".join(wording.study_answer(results)), "lead")
+    if results.study.study.scale == "cpu":
+        yield Text(wording.SMALL, "scale")
+    yield Text(wording.unseen(results), "note")
+    if len(claims):
+        yield Counts(tuple(wording.claims_ended(claims)))
+    yield facts(results)
+    if ("claims", "") in pictures:
+        yield pictures["claims", ""]
+    if missing:
+        yield Fold("Claims that were not tested", (missing,))
 
 
 def facts(results: Results) -> Facts:
@@ -51,44 +48,43 @@ def facts(results: Results) -> Facts:
 
 def experiment(results: Results, name: str, pictures: Pictures) -> Section:
     """An experiment: its question, answer, figure, scores and claims; the rest is folded."""
-    lead, rest = ("alive", "accuracy") if asks_for_life(results.study, name) else ("accuracy", "alive")
-    own = results.runs_of(name)
-    text = f"{num.count(len(own), 'run')} on {num.listing(own['dataset'])}, trained by {num.listing(own['recipe'])}."
-    if own["leaks"].any():
-        text += " The test split decided when some of them stopped, or which epoch to keep: their scores are biased."
+    parts = tuple(answered(results, name, pictures))
+    return Section(results.study.experiments[name].question, parts, name, f"experiment-{name}")
+
+
+def answered(results: Results, name: str, pictures: Pictures) -> Iterator:
+    """The parts of an experiment's section."""
+    of_life, own, claims = asks_for_life(results.study, name), results.runs_of(name), tables.claims(results, name)
 
     def shown(*kinds: str) -> list:
         return [pictures[kind, name] for kind in kinds if (kind, name) in pictures]
 
-    living = (*shown(rest, "gates"), tables.modules(results, name))
-    looks = (*shown("cams"), tables.maps(results, name), *shown("maps"))
-    parts = present(
-        Text(wording.answer(results, name), "lead"),
-        Text(text, "note"),
-        *shown(lead),
-        tables.scores(results, name),
-        tables.claims(results, name),
-        Fold("How the models learned", (*shown("learning"), tables.learning(results, name))),
-        Fold("Accuracy and gates" if rest == "accuracy" else "Is the attention alive, and used?", living)
-        if attends(results.study, name)
-        else None,
-        Fold("Where the models look", looks),
-    )
-    return Section(results.study.experiments[name].question, parts, name, f"experiment-{name}")
+    yield Text(wording.answer(results, name), "lead")
+    text = f"{num.count(len(own), 'run')} on {num.listing(own['dataset'])}, trained by {num.listing(own['recipe'])}."
+    if own["leaks"].any():
+        text += " The test split decided when some of them stopped, or which epoch to keep: their scores are biased."
+    yield Text(text, "note")
+    yield from shown("alive" if of_life else "accuracy")
+    yield tables.scores(results, name)
+    if claims:
+        yield claims
+    yield Fold("How the models learned", (*shown("learning"), tables.learning(results, name)))
+    if attends(results.study, name):
+        title = "Accuracy and gates" if of_life else "Is the attention alive, and used?"
+        figures = shown("accuracy" if of_life else "alive", "gates")
+        yield Fold(title, (*figures, tables.modules(results, name)))
+    yield Fold("Where the models look", (*shown("cams"), tables.maps(results, name), *shown("maps")))
 
 
 def cost(results: Results, pictures: Pictures) -> Section:
     return Section("What does attention cost?", (pictures["cost", ""], tables.cost(results)), "cost", "cost")
 
 
-def published(results: Results) -> Section | None:
-    table = tables.published(results)
+def published(results: Results) -> Iterator[Section]:
+    """The original study's numbers, if any of its models was trained here."""
     note = Text("Test errors that the original study reports, one run each, beside the mean of our runs.")
-    return (
-        Section("How do the published numbers compare?", (note, table), "published numbers", "numbers")
-        if table
-        else None
-    )
+    if table := tables.published(results):
+        yield Section("How do the published numbers compare?", (note, table), "published numbers", "numbers")
 
 
 def methods(results: Results) -> Section:
@@ -110,7 +106,7 @@ def methods(results: Results) -> Section:
             tables.datasets(results),
             *(Text(text) for text in statistics(results)),
             Facts(tuple(rows.items())),
-            Fold("Configuration: datasets, models, recipes", tuple(configuration(results))),
+            Fold("Configuration: datasets, models, recipes", (Code(configuration(results)),)),
         ),
         "methods",
         "methods",
@@ -132,12 +128,12 @@ def statistics(results: Results) -> list[str]:
     ]
 
 
-def configuration(results: Results) -> Iterable[Code]:
+def configuration(results: Results) -> str:
     """What the runs used, as YAML, without what was left empty."""
     config, runs = results.study.model_dump(mode="json"), results.frames["runs"]
-    for kind in ("datasets", "models", "recipes"):
-        used = {name: filled(config[kind][name]) for name in dict.fromkeys(runs[kind.removesuffix("s")])}
-        yield Code(kind.capitalize(), yaml.safe_dump(used, sort_keys=False, default_flow_style=None, width=100))
+    kinds = {kind: dict.fromkeys(runs[kind.removesuffix("s")]) for kind in ("datasets", "models", "recipes")}
+    used = {kind: {name: filled(config[kind][name]) for name in names} for kind, names in kinds.items()}
+    return yaml.safe_dump(used, sort_keys=False, default_flow_style=None, width=100)
 
 
 def filled(value):

@@ -177,8 +177,9 @@ def life(results: Results, experiment: str) -> str:
 
 def study_answer(results: Results) -> list[str]:
     """The study's answer in two sentences."""
-    tests = results.comparisons()
-    fair = tests[[results.attention(a) and not results.attention(b) for a, b in tests[["model", "other_model"]].values]]
+    tests, models = results.comparisons(), results.study.models
+    attends = {name: bool(model.modules) for name, model in models.items()}
+    fair = tests[tests["model"].map(attends) & ~tests["other_model"].map(attends)]
     chosen, what = (fair, "of a model with attention to one without") if len(fair) else (tests, "to a baseline")
     kinds = pd.Series([outcome(row) for _, row in chosen.iterrows()], index=chosen.index, dtype=object)
     asked = kinds.isin(["higher", "lower", "equivalent", "not significant"])
@@ -214,16 +215,14 @@ def life_sentence(results: Results) -> str:
 
 
 def unseen(results: Results) -> str:
-    """How small an effect the comparisons can miss; empty if there is none."""
+    """How small an effect the comparisons can miss."""
     tests = results.comparisons()
-    missed = tests[(tests["reason"] == Reason.NOT_SIGNIFICANT) & tests["mde"].notna() & (tests["metric"] != "solved")]
+    missed = tests[(tests["reason"] == Reason.NOT_SIGNIFICANT) & (tests["metric"] == "test_accuracy")]["mde"].dropna()
     if not len(missed):
-        return ""
-    least, most = (digits(100 * min(1, missed["mde"].agg(name)), None) for name in ("min", "max"))
-    return (
-        "Not significant does not mean no effect: with these seeds the smallest detectable difference is "
-        f"{least} to {most} points, depending on how far the seeds differ."
-    )
+        return "Not significant does not mean no effect."
+    least, most = (digits(100 * min(1, size), None) for size in (missed.min(), missed.max()))
+    where = f"{least} to {most} points, depending on how far the seeds differ"
+    return f"Not significant does not mean no effect: the smallest detectable difference is {where}."
 
 
 def claims_ended(claims: pd.DataFrame) -> list[tuple[Verdict, int]]:

@@ -2,9 +2,7 @@
 
 from cnntention.config import Study
 from cnntention.report.catalogue import KINDS, STUDY_WIDE, Figure
-from cnntention.report.figures import accuracy, attention, claims, cost, learning, maps
-
-__all__ = ["accuracy", "attention", "claims", "cost", "figure_files", "learning", "maps"]
+from cnntention.report.figures import accuracy, attention, claims, cost, learning, maps  # noqa: F401  they register
 
 
 def figure_files(study: Study) -> list[Figure]:
