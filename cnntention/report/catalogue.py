@@ -81,9 +81,6 @@ def figure(topic: str, title: str, applies: Callable[[Study, str], bool], form: 
     return register
 
 
-# --- what an experiment has -----------------------------------------------------------------------------------------
-
-
 def always(study: Study, experiment: str) -> bool:
     return True
 

@@ -22,7 +22,7 @@ def share(name: str) -> Unit:
 
 
 UNITS = {
-    "solved": share("runs that solve the task"),
+    "solved": share("share of runs that solve the task"),
     "front_time": share("test accuracy"),
     "front_macs": share("test accuracy"),
     "cam_mass": share("share of Grad-CAM on the region"),

@@ -40,9 +40,11 @@ def facts(results: Results) -> Facts:
         "Data": num.listing(data),
         "Hardware": num.listing(runs["hardware"]),
         "Code": commits if len(commits) < 40 else f"{num.count(runs['commit'].nunique(), 'commit')}, see methods",
-        "Scale": "small: see the note above" if results.study.study.scale == "cpu" else "full",
+        "Scale": "small networks, data sets and trainings; see above",
         "Made": results.card["made"].replace("T", " ").replace("Z", " UTC"),
     }
+    if results.study.study.scale != "cpu":
+        del rows["Scale"]
     return Facts(tuple(rows.items()))
 
 

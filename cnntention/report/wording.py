@@ -13,8 +13,6 @@ from cnntention.results.words import Reason, State, Test, Verdict
 SMALL = "These results hold for these small networks, data sets and short trainings alone."
 Row = pd.Series
 
-# --- one test -------------------------------------------------------------------------------------------------------
-
 
 def failing(row: Row) -> str:
     """Which runs fail a precondition, in parentheses."""
@@ -112,9 +110,6 @@ def effect(row: Row) -> str:
     return f"{difference(row['effect'], metric)} {interval(row['low'], row['high'], metric)}".strip()
 
 
-# --- an experiment --------------------------------------------------------------------------------------------------
-
-
 def answer(results: Results, experiment: str) -> str:
     """An experiment's answer in one sentence."""
     tests = results.comparisons(experiment)
@@ -172,9 +167,6 @@ def life(results: Results, experiment: str) -> str:
     return f"{text}; modules that are not alive: {listing(names)}." if names else f"{text}, with every module alive."
 
 
-# --- the study ------------------------------------------------------------------------------------------------------
-
-
 def study_answer(results: Results) -> list[str]:
     """The study's answer in two sentences."""
     tests, models = results.comparisons(), results.study.models
@@ -220,7 +212,7 @@ def unseen(results: Results) -> str:
     missed = tests[(tests["reason"] == Reason.NOT_SIGNIFICANT) & (tests["metric"] == "test_accuracy")]["mde"].dropna()
     if not len(missed):
         return "Not significant does not mean no effect."
-    least, most = (digits(100 * min(1, size), None) for size in (missed.min(), missed.max()))
+    least, most = (digits(round(100 * min(1, size), 1), None) for size in (missed.min(), missed.max()))
     where = f"{least} to {most} points, depending on how far the seeds differ"
     return f"Not significant does not mean no effect: the smallest detectable difference is {where}."
 

@@ -29,7 +29,8 @@ def claims(results: "Results", _: str = ""):
         shown = tests[tests["effect"].notna()]
         if len(shown):
             unit = numbers.unit(claim["metric"])
-            groups.setdefault(unit.name if unit.difference != " points" else POINTS, []).append((claim, shown))
+            counted = claim["metric"] == "solved" or unit.difference != " points"
+            groups.setdefault(unit.name if counted else POINTS, []).append((claim, shown))
     if not groups:
         sheet = theme.canvas(5, 0.8)
         sheet.text(0.5, 0.5, "No claim was tested.", ha="center", va="center")

@@ -63,10 +63,8 @@ def thinned(run: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def whole_epochs(axes, last: int) -> None:
-    axes.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+    axes.set_xticks(range(1, last + 1, max(1, -(-last // 6))))
     axes.tick_params(labelsize=8)
-    if last == 1:
-        axes.set_xticks([1])
 
 
 def accuracy_axis(axes, values: "pd.Series") -> None:
