@@ -24,7 +24,7 @@ MODULE_METRICS = ("gate", "relative_change", "norm_query", "norm_key", "norm_val
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of figure: one of it a study, or one an experiment to which it applies."""
+    """A kind of figure: drawn once a study, or once an experiment to which it applies."""
 
     name: str
     topic: str

@@ -33,8 +33,8 @@ class Results:
         """The rows of a table of runs that belong to an experiment, in its order, and no others."""
         wanted = [(run.dataset, run.model, run.recipe, run.seed) for run in self.study.runs_of(experiment)]
         rows = self.frames[name]
-        own = pd.DataFrame(wanted, columns=RUN).astype(dict.fromkeys(CELL, rows["dataset"].dtype) | {"seed": "Int64"})
-        return own.merge(rows, on=RUN)
+        part = pd.DataFrame(wanted, columns=RUN).astype(dict.fromkeys(CELL, rows["dataset"].dtype) | {"seed": "Int64"})
+        return part.merge(rows, on=RUN)
 
     def of(self, name: str, experiment: str) -> pd.DataFrame:
         """The rows of a table with a column `experiment`."""

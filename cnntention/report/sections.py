@@ -1,4 +1,4 @@
-"""The page's sections, built from a study's results: the overview, one an experiment, cost, and how it was made."""
+"""The page's sections, built from a study's results: overview, experiments, cost, and how it was made."""
 
 from collections.abc import Iterator
 
@@ -40,12 +40,10 @@ def facts(results: Results) -> Facts:
         "Data": num.listing(data),
         "Hardware": num.listing(runs["hardware"]),
         "Code": commits if len(commits) < 40 else f"{num.count(runs['commit'].nunique(), 'commit')}, see methods",
-        "Scale": "small networks, data sets and trainings; see above",
+        "Scale": "small; see above" if results.study.study.scale == "cpu" else "",
         "Made": results.card["made"].replace("T", " ").replace("Z", " UTC"),
     }
-    if results.study.study.scale != "cpu":
-        del rows["Scale"]
-    return Facts(tuple(rows.items()))
+    return Facts(tuple(row for row in rows.items() if row[1]))
 
 
 def experiment(results: Results, name: str, pictures: Pictures) -> Section:
@@ -56,14 +54,14 @@ def experiment(results: Results, name: str, pictures: Pictures) -> Section:
 
 def answered(results: Results, name: str, pictures: Pictures) -> Iterator:
     """The parts of an experiment's section."""
-    of_life, own, claims = asks_for_life(results.study, name), results.runs_of(name), tables.claims(results, name)
+    of_life, part, claims = asks_for_life(results.study, name), results.runs_of(name), tables.claims(results, name)
 
     def shown(*kinds: str) -> list:
         return [pictures[kind, name] for kind in kinds if (kind, name) in pictures]
 
     yield Text(wording.answer(results, name), "lead")
-    text = f"{num.count(len(own), 'run')} on {num.listing(own['dataset'])}, trained by {num.listing(own['recipe'])}."
-    if own["leaks"].any():
+    text = f"{num.count(len(part), 'run')} on {num.listing(part['dataset'])}, trained by {num.listing(part['recipe'])}."
+    if part["leaks"].any():
         text += " The test split decided when some of them stopped, or which epoch to keep: their scores are biased."
     yield Text(text, "note")
     yield from shown("alive" if of_life else "accuracy")

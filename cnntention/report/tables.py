@@ -1,4 +1,4 @@
-"""The report's tables, six columns at most; those of an experiment hold its own runs alone."""
+"""The report's tables, six columns at most; those of an experiment hold its runs alone."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -17,8 +17,8 @@ MARK = {"higher": " ↑", "lower": " ↓", "equivalent": " ="}
 
 def by_dataset(cells: pd.DataFrame) -> Iterator[tuple[list[tuple[str]], pd.DataFrame]]:
     """The cells of each dataset, with a heading where there are several."""
-    for dataset, own in cells.groupby("dataset", sort=False):
-        yield ([(dataset,)] if cells["dataset"].nunique() > 1 else []), own
+    for dataset, subset in cells.groupby("dataset", sort=False):
+        yield ([(dataset,)] if cells["dataset"].nunique() > 1 else []), subset
 
 
 def scores(results: Results, experiment: str) -> Table:
@@ -29,9 +29,9 @@ def scores(results: Results, experiment: str) -> Table:
     head = ["model", "runs", *(["solved"] if cue else []), "test accuracy, %"]
     head += [*(["beside the baseline"] if tested else []), *(["attention alive, used"] if attends else [])]
     rows: list[tuple[str, ...]] = []
-    for title, own in by_dataset(cells):
+    for title, subset in by_dataset(cells):
         rows += title
-        for _, cell in own.iterrows():
+        for _, cell in subset.iterrows():
             row = [wording.cell_name(cell, recipes), runs(cell)]
             row += [f"{cell['solved']} of {cell['n']}" if num.known(cell["solved"]) else "–"] if cue else []
             row += [num.spread(cell["mean"], cell["sd"], "test_accuracy")]
@@ -55,10 +55,10 @@ def life(cell: pd.Series) -> str:
 
 
 def beside(tests: pd.DataFrame, cell: pd.Series) -> str:
-    own = of_cell(tests, cell)
-    if not len(own):
+    subset = of_cell(tests, cell)
+    if not len(subset):
         return "–"
-    test = own.iloc[0]
+    test = subset.iloc[0]
     return wording.effect(test) + MARK.get(wording.outcome(test), "")
 
 
@@ -91,14 +91,16 @@ def not_run(results: Results) -> Table | None:
     return Table(("claim", "sentence", "experiment"), made, "lll") if made else None
 
 
-def grouped(own: pd.DataFrame, row: Callable[[pd.DataFrame], Iterable[str]], *keys: str) -> tuple:
+def grouped(subset: pd.DataFrame, row: Callable[[pd.DataFrame], Iterable[str]], *keys: str) -> tuple:
     """A row a cell (and module), as `row` makes it of the cell's runs; a heading a dataset."""
     rows: list[tuple[str, ...]] = []
-    for title, part in by_dataset(own):
+    for title, part in by_dataset(subset):
         rows += title
         for _, group in part.groupby(["model", "recipe", *keys], sort=False):
             first = group.iloc[0]
-            rows.append((wording.cell_name(first, own["recipe"].nunique()), *(first[key] for key in keys), *row(group)))
+            rows.append(
+                (wording.cell_name(first, subset["recipe"].nunique()), *(first[key] for key in keys), *row(group))
+            )
     return tuple(rows)
 
 
@@ -134,10 +136,10 @@ def modules(results: Results, experiment: str) -> Table:
 
 def maps(results: Results, experiment: str) -> Table:
     """A row a cell: scores of the last stage's Grad-CAM maps for the predicted class, beside an untrained network's."""
-    own, scored = results.runs_of(experiment), results.runs_of(experiment, "maps")
+    subset, scored = results.runs_of(experiment), results.runs_of(experiment, "maps")
     chosen = (scored["stage"] == STAGES[-1]) & (scored["target"] == "predicted") & (scored["method"] == "untrained")
-    untrained, regions = scored[chosen], bool(own["cam_mass"].notna().any())
-    cue = bool(own["lookup"].notna().any())
+    untrained, regions = scored[chosen], bool(subset["cam_mass"].notna().any())
+    cue = bool(subset["lookup"].notna().any())
 
     def row(group: pd.DataFrame) -> Iterator[str]:
         if regions:
@@ -152,18 +154,17 @@ def maps(results: Results, experiment: str) -> Table:
     head = ["model", *["on the region, % (untrained)", "AUC"] * regions, "ROAD", "sane maps", *["look-up, ×"] * cue]
     note = "Means over runs. ROAD: 0 for a random order of pixels. Sane: the map changes when weights are randomized."
     note += " Look-up: attention from match to cue, relative to uniform attention." if cue else ""
-    return Table(tuple(head), grouped(own, row), "l" + "r" * (len(head) - 1), note)
+    return Table(tuple(head), grouped(subset, row), "l" + "r" * (len(head) - 1), note)
 
 
 def cost(results: Results) -> Table:
     """A row an image size and model."""
     rows: list[tuple[str, ...]] = []
     costs = measured(results)
-    for image, own in costs.groupby("image", sort=False):
-        rows.append(
-            (f"images of {image}, batches of {num.listing(own['batch_size'])}, {num.listing(own['hardware'])}",)
-        )
-        for _, row in own.iterrows():
+    for image, subset in costs.groupby("image", sort=False):
+        batch, hardware = (num.listing(subset[name]) for name in ("batch_size", "hardware"))
+        rows.append((f"images of {image}, batches of {batch}, {hardware}",))
+        for _, row in subset.iterrows():
             ratio = f" (× {row['training_step_ratio']:.2f})" if num.known(row["training_step_ratio"]) else ""
             step, latency = (num.value(row[name], name) for name in ("training_step_ms", "latency_ms"))
             memory = f"{row['training_memory_bytes'] / 2**20:.0f} MiB"

@@ -38,12 +38,12 @@ STYLE = {
     "xtick.labelcolor": DARK,
     "ytick.color": GREY,
     "ytick.labelcolor": DARK,
-    "svg.fonttype": "none",  # text stays text: small, and found by a search
+    "svg.fonttype": "none",  # text stays text: small, and a search sees it
 }
 DPI = 144
 
 
-def looks(study: Study) -> dict[str, tuple[str, str]]:
+def styles(study: Study) -> dict[str, tuple[str, str]]:
     """Each model's colour and marker, the same in all figures; after the last colour the pairs change."""
     models, n, m = list(dict.fromkeys(run.model for run in study.runs())), len(PALETTE), len(MARKERS)
     plain = [model for model in models if not study.models[model].modules]

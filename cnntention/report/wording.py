@@ -196,12 +196,12 @@ def named(tests: pd.DataFrame) -> str:
 def life_sentence(results: Results) -> str:
     """In how many runs of the study attention matters."""
     runs = results.frames["runs"]
-    own = runs[(runs["modules"] > 0) & runs["attention_alive"].notna()]
-    if not len(own):
+    subset = runs[(runs["modules"] > 0) & runs["attention_alive"].notna()]
+    if not len(subset):
         return "No run has attention that could be examined."
-    alive, used = int(own["attention_alive"].sum()), int(own["attention_used"].fillna(False).sum())
+    alive, used = int(subset["attention_alive"].sum()), int(subset["attention_used"].fillna(False).sum())
     return (
-        f"Attention changes the features in {alive} of {count(len(own), 'run')} that have it, and accuracy falls "
+        f"Attention changes the features in {alive} of {count(len(subset), 'run')} that have it, and accuracy falls "
         f"without it in {used}."
     )
 

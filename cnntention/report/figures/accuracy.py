@@ -20,23 +20,23 @@ def accuracy(results: "Results", experiment: str):
     from cnntention.report.reading import of_cell
 
     cells, runs = results.of("cells", experiment), results.runs_of(experiment)
-    looks, recipes = theme.looks(results.study), cells["recipe"].nunique()
+    styles, recipes = theme.styles(results.study), cells["recipe"].nunique()
     datasets = list(cells["dataset"].unique())
     counts = [int((cells["dataset"] == dataset).sum()) for dataset in datasets]
     step = 0.36 if len(cells) < 14 else 0.24
     sheet = theme.canvas(7.6, 0.45 + sum(0.5 + step * n for n in counts))
     panels = sheet.subplots(len(datasets), squeeze=False, gridspec_kw={"height_ratios": counts}).ravel()
     for dataset, axes in zip(datasets, panels, strict=True):
-        own = cells[cells["dataset"] == dataset].reset_index(drop=True)
-        for y, cell in own.iterrows():
+        part = cells[cells["dataset"] == dataset].reset_index(drop=True)
+        for y, cell in part.iterrows():
             group = of_cell(runs, cell)
-            draw_cell(axes, y, cell, group, *looks[cell["model"]])
-        name = own["model"] + (" · " + own["recipe"] if recipes > 1 else "")
+            draw_cell(axes, y, cell, group, *styles[cell["model"]])
+        name = part["model"] + (" · " + part["recipe"] if recipes > 1 else "")
         theme.rows(axes, name)
         axes.use_sticky_edges = False
         axes.margins(x=0.05)
         axes.autoscale_view(scaley=False)
-        frame(axes, results.study, dataset, int(own["n"].max()))
+        frame(axes, results.study, dataset, int(part["n"].max()))
         if len(datasets) > 1:
             axes.set_title(dataset, loc="left", fontsize=9.5, weight="bold")
     panels[-1].set_xlabel("Test accuracy, %")

@@ -25,18 +25,18 @@ def alive(results: "Results", experiment: str):
 
     modules, cells = results.runs_of(experiment, "modules"), results.of("cells", experiment)
     cells = cells[cells["alive"].notna()].reset_index(drop=True)
-    looks, recipes = theme.looks(results.study), cells["recipe"].nunique()
+    styles, recipes = theme.styles(results.study), cells["recipe"].nunique()
     datasets, names = cells["dataset"].nunique(), list(dict.fromkeys(modules["module"]))
     sheet = theme.canvas(7.6, 0.95 + 0.27 * len(cells))
     axes = sheet.subplots()
     axes.set_xscale("log")
     for y, cell in cells.iterrows():
-        own = of_cell(modules, cell)
-        for _, module in own[own["state"] != State.DIVERGED].iterrows():
+        part = of_cell(modules, cell)
+        for _, module in part[part["state"] != State.DIVERGED].iterrows():
             place = names.index(module["module"])
             dead = module["state"] != State.ALIVE
             used = module["drop_identity"] > 2 * module["drop_identity_se"]
-            colour, marker = looks[cell["model"]][0], "x" if dead else theme.MARKERS[place % len(theme.MARKERS)]
+            colour, marker = styles[cell["model"]][0], "x" if dead else theme.MARKERS[place % len(theme.MARKERS)]
             height = y + 0.5 * ((place + 0.5) / len(names) - 0.5)
             style = {"color": colour, "markersize": 5, "markerfacecolor": colour if used else "white"}
             axes.plot([max(module["relative_change"], LEAST)], [height], marker=marker, **style)
@@ -67,14 +67,14 @@ def gates(results: "Results", experiment: str):
     groups = [(c, *g) for c in LABELS for g in rows[rows[c].notna()].groupby(["dataset", "recipe"], sort=False)]
     sheet, panels = grid(max(1, len(groups)), 1.9)
     names, models = list(dict.fromkeys(rows["module"])), {}
-    for axes, (column, (dataset, recipe), own) in zip(panels, groups, strict=False):
-        for (model, module, _), run in own.groupby(["model", "module", "seed"], sort=False):
+    for axes, (column, (dataset, recipe), part) in zip(panels, groups, strict=False):
+        for (model, module, _), run in part.groupby(["model", "module", "seed"], sort=False):
             few, line = thinned(run), theme.LINES[names.index(module) % len(theme.LINES)]
-            style = {"color": theme.looks(results.study)[model][0], "linestyle": line, "linewidth": 0.9}
+            style = {"color": theme.styles(results.study)[model][0], "linestyle": line, "linewidth": 0.9}
             values = few[column].clip(LEAST) if column == "query" else few[column]
             models[model] = axes.plot(few["epoch"], values, **style)[0]
-        scale(axes, column, own[column])
-        whole_epochs(axes, int(own["epoch"].max()))
+        scale(axes, column, part[column])
+        whole_epochs(axes, int(part["epoch"].max()))
         axes.set_ylabel(LABELS[column], fontsize=8)
         axes.set_title(f"{dataset} · {recipe}", fontsize=8.5, loc="left")
     sheet.supxlabel("Epoch", fontsize=9)

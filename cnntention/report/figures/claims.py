@@ -47,7 +47,7 @@ def claims(results: "Results", _: str = ""):
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
         axes.set_xlabel(f"Difference, {unit}", fontsize=8.5)
     return sheet, (
-        "Each mark is one test: the difference, with its 95 % interval where there is one (of times: quartiles), its "
+        "Each mark is one test: the difference, with its 95 % interval if it has any (of times: quartiles), its "
         "colour and shape the verdict."
         " Right of 0, the first named is larger. Percentage points are on a logarithmic axis beyond ±1."
     )

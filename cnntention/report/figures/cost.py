@@ -19,11 +19,11 @@ def measured(results: "Results") -> "pd.DataFrame":
 @figure("cost", "MACs and training time, relative to a model without attention", always)
 def cost(results: "Results", _: str = ""):
     """Two panels: MACs and training time, relative to the first model without attention."""
-    rows, looks = measured(results), theme.looks(results.study)
+    rows, styles = measured(results), theme.styles(results.study)
     sheet = theme.canvas(8.2, 0.7 + 0.25 * len(rows))
     panels = sheet.subplots(1, 2, sharey=True)
     for y, row in rows.iterrows():
-        colour, marker = looks[row["model"]]
+        colour, marker = styles[row["model"]]
         panels[0].plot([row["macs_ratio"]], [y], marker=marker, color=colour, markersize=6)
         ends = [row[f"training_step_ratio_{end}"] for end in ("q25", "q75")]
         panels[1].plot(ends, [y, y], color=colour, linewidth=2, alpha=0.5)
@@ -35,5 +35,5 @@ def cost(results: "Results", _: str = ""):
         theme.rows(axes, rows["model"] + (", " + rows["image"] if rows["image"].nunique() > 1 else ""))
     return sheet, (
         "Relative to the first model without attention on images of the same size. Bars: quartiles over rounds, in "
-        "which all models take their turn in one process."
+        "which all models take turns in a single process."
     )

@@ -24,12 +24,12 @@ def learning(results: "Results", experiment: str):
     sheet, panels = grid(len(groups), 2.3)
     models: dict[str, object] = {}
     for axes, ((dataset, recipe), rows) in zip(panels, groups, strict=True):
-        for model, own in rows.groupby("model", sort=False):
-            colour, marker = theme.looks(results.study)[model]
-            for _, run in own.groupby("seed"):
+        for model, part in rows.groupby("model", sort=False):
+            colour, marker = theme.styles(results.study)[model]
+            for _, run in part.groupby("seed"):
                 few = thinned(run)
                 axes.plot(few["epoch"], few["val_accuracy"], color=colour, linewidth=0.6, alpha=0.55)
-            mean = thinned(own.groupby("epoch")["val_accuracy"].mean().reset_index())
+            mean = thinned(part.groupby("epoch")["val_accuracy"].mean().reset_index())
             style = {"color": colour, "marker": marker, "markersize": 4, "markevery": max(1, len(mean) // 8)}
             models[model] = axes.plot(mean["epoch"], mean["val_accuracy"], linewidth=1.6, **style)[0]
         axes.set_title(f"{dataset} · {recipe}", fontsize=8.5, loc="left")

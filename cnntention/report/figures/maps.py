@@ -34,7 +34,7 @@ class Map(NamedTuple):
     heat: "np.ndarray"
     title: str = ""
     query: "np.ndarray | None" = None
-    """(row, column) of the place that looks, as shares of the image."""
+    """(row, column) of the query, as shares of the image."""
 
 
 @figure("maps", "Grad-CAM for the predicted class", always, "png")
@@ -42,10 +42,10 @@ def cams(results: "Results", experiment: str):
     """The last stage's maps, for the class that the network predicts."""
 
     def of(strip: Strip, i: int) -> Map:
-        found, dataset = results.tensors, strip.cell.split("/")[0]
-        predicted = int(found[f"{strip.cell}predicted"][i])
-        right = predicted == found[f"{dataset}/labels"][i]
-        return Map(found[strip.key][i], "" if right else f"✗ {results.class_names(dataset)[predicted]}")
+        arrays, dataset = results.tensors, strip.cell.split("/")[0]
+        predicted = int(arrays[f"{strip.cell}predicted"][i])
+        right = predicted == arrays[f"{dataset}/labels"][i]
+        return Map(arrays[strip.key][i], "" if right else f"✗ {results.class_names(dataset)[predicted]}")
 
     return board(results, strips(results, experiment, f"cam.{STAGES[-1]}.predicted"), of), (
         "Of the first seed of each model. Bright: evidence for the predicted class, scaled to the map's largest value. "
@@ -69,15 +69,15 @@ def maps(results: "Results", experiment: str):
 
 def strips(results: "Results", experiment: str, prefix: str) -> dict[str, list[Strip]]:
     """Of an experiment's first datasets, the maps whose name begins so; of one recipe if there are many."""
-    cells, found = results.study.cells(experiment), results.tensors
+    cells, arrays = results.study.cells(experiment), results.tensors
     made = {}
     for dataset in list(dict.fromkeys(cell[0] for cell in cells))[:BLOCKS]:
-        own = [(m, r) for d, m, r in cells if d == dataset]
-        few = own if len(own) <= ROWS else [(m, r) for m, r in own if r == own[0][1]]
+        part = [(m, r) for d, m, r in cells if d == dataset]
+        few = part if len(part) <= ROWS else [(m, r) for m, r in part if r == part[0][1]]
         many, rows = len({recipe for _, recipe in few}) > 1, []
         for model, recipe in few:
             cell, name = f"{dataset}/{model}/{recipe}/", f"{model} · {recipe}" if many else model
-            for key in sorted(k for k in found if k.startswith(cell + prefix) and not k.endswith(".queries")):
+            for key in sorted(k for k in arrays if k.startswith(cell + prefix) and not k.endswith(".queries")):
                 module = key.removeprefix(cell + prefix)
                 rows.append(Strip(f"{name}, {module}" if module else name, cell, key))
         if rows:
@@ -85,9 +85,9 @@ def strips(results: "Results", experiment: str, prefix: str) -> dict[str, list[S
     return made
 
 
-def chosen(found: dict, dataset: str, rows: list[Strip]) -> list[int]:
+def chosen(arrays: dict, dataset: str, rows: list[Strip]) -> list[int]:
     """Which images to show: of the original study's and of the sample, half each."""
-    count, showcase = min(len(found[row.key]) for row in rows), int(found[f"{dataset}/showcase"][0])
+    count, showcase = min(len(arrays[row.key]) for row in rows), int(arrays[f"{dataset}/showcase"][0])
     first = min(showcase, max(COLUMNS // 2, COLUMNS - max(0, count - showcase)))
     return [*range(min(first, count)), *range(showcase, count)][:COLUMNS]
 
@@ -98,7 +98,7 @@ def board(results: "Results", shown: dict[str, list[Strip]], of: Callable[[Strip
 
     width = PITCH[0] * COLUMNS
     high = max(0.5, sum(HEAD + PITCH[1] * (1 + len(rows)) for rows in shown.values()))
-    sheet, found, top = Canvas(figsize=(LEFT + width, high)), results.tensors, 0.0
+    sheet, arrays, top = Canvas(figsize=(LEFT + width, high)), results.tensors, 0.0
     axes = sheet.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-LEFT, width), ylim=(high, 0))
     axes.axis("off")
@@ -107,10 +107,10 @@ def board(results: "Results", shown: dict[str, list[Strip]], of: Callable[[Strip
     for dataset, rows in shown.items():
         axes.text(-LEFT + 0.05, top + 0.2, dataset, weight="bold", va="center", fontsize=9.5)
         top += HEAD
-        names, images = results.class_names(dataset), found[f"{dataset}/images"]
-        columns = list(enumerate(chosen(found, dataset, rows)))
+        names, images = results.class_names(dataset), arrays[f"{dataset}/images"]
+        columns = list(enumerate(chosen(arrays, dataset, rows)))
         for x, i in columns:
-            show(axes, x, top, images[i], names[found[f"{dataset}/labels"][i]])
+            show(axes, x, top, images[i], names[arrays[f"{dataset}/labels"][i]])
         for strip in rows:
             top += PITCH[1]
             label = "\n".join(textwrap.wrap(strip.label, 22))
@@ -122,7 +122,7 @@ def board(results: "Results", shown: dict[str, list[Strip]], of: Callable[[Strip
 
 
 def show(axes, x: int, top: float, image: "np.ndarray", title: str, over: Map | None = None) -> None:
-    """An image, or below a map a grey one."""
+    """An image; in grey below a map."""
     left, low = x * PITCH[0], top + PITCH[1]
     style = {"extent": (left, left + SIDE, low, low - SIDE), "interpolation": "nearest", "aspect": "auto"}
     grey = image.mean(axis=0)
