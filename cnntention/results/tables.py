@@ -78,8 +78,8 @@ class RunRow(OfRun, table="runs"):
     """CueMatch: attention from match to cue relative to uniform attention, mean over heads of the best module."""
     parameters: int
     """Learned and frozen parameters."""
-    images_per_s: float
-    """Median training speed of an epoch, images per second."""
+    images_per_s: float | None
+    """Median training speed of an epoch, images per second; empty if the run diverged in its first."""
     train_seconds: float
     """Seconds spent in training steps."""
     resumed: int
