@@ -498,7 +498,7 @@ class TestRow(Row, table="tests"):
     low: float | None
     """Lower end of its 95 % interval."""
     high: float | None
-    """Upper end. Of times: the quartiles of the first side."""
+    """Upper end. Of times: what the quartiles of both leave open."""
     p: float | None
     """Two-sided p-value."""
     p_holm: float | None

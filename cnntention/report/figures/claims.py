@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cnntention.report import numbers, theme
 from cnntention.report.catalogue import claimed, figure
-from cnntention.results.words import Test, Verdict
+from cnntention.results.words import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,6 @@ def mark(axes, y: float, test: "pd.Series") -> None:
     colour, marker = theme.COLOURS[test["verdict"]], theme.SHAPES[test["verdict"]]
     factor = numbers.unit(test["metric"]).factor
     if numbers.known(test["low"], test["high"]):
-        shift = test["mean_other"] if test["test"] == Test.QUARTILES else 0
-        ends = [factor * (test[end] - shift) for end in ("low", "high")]
+        ends = [factor * test[end] for end in ("low", "high")]
         axes.plot(ends, [y, y], color=colour, linewidth=1.6, solid_capstyle="round")
     axes.plot([factor * test["effect"]], [y], marker=marker, color=colour, markersize=6, markeredgecolor="white")
