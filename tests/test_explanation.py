@@ -1,21 +1,24 @@
 """Grad-CAM against the published equation, the choice of images, and the step from run to tables."""
 
+from types import SimpleNamespace
+
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 import yaml
 from conftest import small_study
 
-from cnntention import files, plan
+from cnntention import files
 from cnntention.cli import main
-from cnntention.config import STAGES, Model, Run, parse_study
+from cnntention.config import STAGES, Model, parse_study
 from cnntention.data.augment import Batches
-from cnntention.explanation.cam import both_targets, choose_images, explain, grad_cam, sample, summary
+from cnntention.explanation.cam import both_targets, choose_images, explain, grad_cam, sample
 from cnntention.models.registry import build
-from cnntention.report.explanation_tables import agreement, explanation_tables, run_columns
-from cnntention.report.records import Record
+from cnntention.results import paths
+from cnntention.results.agreement import agreement_rows
+from cnntention.results.records import Explanations, RunRecord
+from cnntention.results.tables import MapScore
 
 MODELS = {
     "plain": Model(depth=8, width=8),
@@ -75,13 +78,6 @@ def test_explain_uses_the_chosen_images_as_the_test_split_has_them():
     same = result["predicted"] == result["labels"]
     assert np.array_equal(result["cam.stage2.predicted"][same], result["cam.stage2.label"][same])
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-    assert set(summary(result)) == {f"{stage}.{target}" for stage in STAGES for target in ("predicted", "label")}
-
-
-def test_empty_maps_are_counted():
-    maps = np.zeros((3, 4, 4), np.uint8)
-    maps[1, 2, 2] = 255
-    assert summary({"cam.stage3.label": maps})["stage3.label"]["empty"] == 2
 
 
 def test_the_sample_is_seeded_and_the_showcase_comes_first():
@@ -112,7 +108,7 @@ def test_the_label_has_maps_of_its_own_where_the_prediction_is_wrong():
 
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory):
-    """Runs of the small study on a relation track, with two models, explained by the command."""
+    """Runs of the small study on a relation track, with two models, explained by the command; gives the study."""
     study = small_study() | {
         "explanation": {"images": 4, "scored_images": 12, "road_images": 3, "showcase": {"cues": [5]}}
     }
@@ -123,28 +119,41 @@ def explained(tmp_path_factory):
         (folder / "config.yaml").write_text(yaml.safe_dump(study))
         study = parse_study(study)
         config = ["--config", "config.yaml"]
-        assert main(["prepare", *config, "--dataset", "cues", "--out", plan.data_folder(study, "cues")]) == 0
+        assert main(["prepare", *config, "--dataset", "cues", "--out", paths.data_folder(study, "cues")]) == 0
         for run in study.runs():
             assert main(["train", *config, "--run", run.folder, "--state", "state/a.pt"]) == 0
             assert main(["explain", *config, "--run", run.folder]) == 0
         yield study
 
 
+def explanations(study, run) -> Explanations:
+    return Explanations.read(f"{paths.examination_folder(study, run)}/explanations.json")
+
+
 def test_the_command_scores_what_applies(explained):
     plain, looking = explained.runs()
-    made = files.read_json(f"{looking.folder}/explanations.json")
-    sha256 = files.read_json(f"{looking.folder}/run.json")["weights_sha256"]
-    assert made["key"] == plan.explanation_key(explained, looking, sha256)
-    assert made["scores"]["images"] == made["lookup"]["images"] == 12
-    assert made["scores"]["region"] == "match+cue"
-    assert made["scores"]["road"]["images"] == 3
-    assert made["sanity"]["images"] == 4
-    uniform = made["scores"]["localisation"]["stage3"]["label"]["match+cue"]["uniform"]
-    assert uniform["mass"] == pytest.approx(98 / 1024)
-    assert list(made["lookup"]["modules"]) == ["stage3"]
-    assert files.read_json(f"{plain.folder}/explanations.json")["lookup"]["modules"] == {}
-    stored = files.read_tensors(f"{looking.folder}/explanations.safetensors")
-    assert made["queries"] == ["match", "cue"]
+    made = explanations(explained, looking)
+    assert made.weights_sha256 == RunRecord.read(f"{looking.folder}/run.json").weights_sha256
+    assert (made.region, made.queries, made.showcase, len(made.test_images)) == ("match+cue", ["match", "cue"], 1, 5)
+    assert len(made.localisation) == 3 * 2 * 3 * 6  # stages, targets, regions, methods
+    scored = {(s.stage, s.target, s.region, s.method): s for s in made.localisation}
+    uniform = scored["stage3", "label", "match+cue", "uniform"]
+    assert isinstance(uniform, MapScore)
+    assert uniform.mass == pytest.approx(98 / 1024)
+    assert [(row.method, row.images) for row in made.road] == [
+        (method, 3) for method in ("gradcam", "untrained", "uniform", "centre", "edges")
+    ]
+    assert {(row.stage, row.level) for row in made.sanity.correlation} == {
+        (stage, level) for stage in STAGES for level in ("fc", "stage3", "stage2", "stage1", "all")
+    }
+    assert {row.images for row in made.sanity.correlation} == {4}
+    assert [(row.module, row.direction, row.images) for row in made.lookup] == [
+        ("stage3", direction, 12) for direction in ("match_to_cue", "cue_to_match")
+    ]
+    assert explanations(explained, plain).lookup == []
+    path = f"{paths.examination_folder(explained, looking)}/explanations.safetensors"
+    assert made.sha256 == files.sha256(path)
+    stored = files.read_tensors(path)
     assert stored["cam.stage3.label"].shape == (5, 32, 32)
     assert stored["attention.stage3"].shape == (5, 2, 1, 8, 8)
     assert stored["attention.stage3.queries"].max() < 8
@@ -152,81 +161,45 @@ def test_the_command_scores_what_applies(explained):
 
 def test_explaining_again_gives_the_same_bytes(explained):
     run = explained.runs()[1]
-    names = [f"{run.folder}/explanations.{end}" for end in ("json", "safetensors")]
+    names = [f"{paths.examination_folder(explained, run)}/explanations.{end}" for end in ("json", "safetensors")]
     before = [files.sha256(name) for name in names]
     assert main(["explain", "--config", "config.yaml", "--run", run.folder]) == 0
     assert [files.sha256(name) for name in names] == before
 
 
-def test_tables_have_a_row_for_every_score(explained):
-    records = [Record(run) for run in explained.runs()]
-    tables = explanation_tables(records)
-    found = tables["explanations"]
-    assert len(found) == 2 * 3 * 2 * 3 * 6  # runs, stages, targets, regions, methods
-    assert len(tables["faithfulness"]) == 2 * 5
-    assert len(tables["sanity"]) == 2 * 3 * 5
-    assert len(tables["lookup"]) == 2  # one module with one head, two directions
-    for record in records:
-        run, row = record.run, run_columns(record)
-        of_run = found[(found[["dataset", "model", "seed"]] == [run.dataset, run.model, run.seed]).all(axis=1)]
-        primary = of_run.query(
-            "stage == 'stage3' and target == 'predicted' and region == 'match+cue' and method == 'gradcam'"
-        )
-        assert [row["cam_mass"], row["cam_auc"]] == primary[["mass", "auc"]].to_numpy()[0].tolist()
-        assert row["cam_sane"] == primary["reportable"].item()
-        assert (row["lookup"] is None) == (run.model == "tiny")
-
-
-def test_tables_have_their_columns_when_nothing_applies(explained):
-    records = [Record(run) for run in explained.runs()]
-    for name, table in explanation_tables([]).items():
-        assert len(table) == 0
-        assert list(table) == list(explanation_tables(records)[name]), name
-
-
-def test_a_foreground_threshold_is_part_of_its_datasets_key_alone(small):
-    key = lambda study: plan.explanation_key(parse_study(study), run, "0")  # noqa: E731
-    small["datasets"]["others"] = small["datasets"]["cues"]
-    run = parse_study(small).runs()[0]
-    before = key(small)
-    usual = small["explanation"]
-    assert key(small | {"explanation": usual | {"foreground": {"cues": 9}}}) != before
-    assert key(small | {"explanation": usual | {"foreground": {"others": 9}}}) == before
-    assert key(small | {"explanation": usual | {"road_images": 9}}) != before
-
-
 # --- agreement over seeds ---------------------------------------------------------------------------------------
 
 
-def write_maps(model: str, seed: int, maps: np.ndarray) -> Run:
-    run = Run("d", model, "r", seed, "0123456789")
-    files.write_tensors(f"{run.folder}/explanations.safetensors", {"cam.stage3.predicted": maps})
-    files.write_json(f"{run.folder}/explanations.json", {"showcase": 1})
-    return run
+class Mapped:
+    """A run whose maps are known, in a folder of its own."""
+
+    def __init__(self, folder, model: str, seed: int, maps: np.ndarray):
+        self.run = SimpleNamespace(dataset="d", model=model, recipe="r", seed=seed)
+        self.examination, self.explanations = folder / f"{model}{seed}", SimpleNamespace(showcase=1)
+        files.write_tensors(self.examination / "explanations.safetensors", {"cam.stage3.predicted": maps})
 
 
-def test_agreement_of_maps_that_are_known(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_agreement_of_maps_that_are_known(tmp_path):
     ramp = np.tile(np.arange(16, dtype=np.uint8).reshape(4, 4), (4, 1, 1))
     empty = ramp.copy()
     empty[2] = 0  # one of three images that count: the first is the showcase
     falling = 15 - ramp
     falling[0] = ramp[0]
-    runs = [write_maps("same", seed, maps) for seed, maps in enumerate((ramp, 2 * ramp, empty))]
-    runs += [write_maps("inverse", seed, falling) for seed in (0, 1)] + [write_maps("lone", 0, ramp)]
-    found = agreement([Record(run) for run in runs]).set_index(["model", "other"])
-    assert found.loc[("same", "same"), "agreement"] == pytest.approx(1)
-    assert found.loc[("same", "same"), ["pairs", "images"]].tolist() == pytest.approx([3, (3 + 2 + 2) / 3])
-    assert found.loc[("same", "inverse"), ["agreement", "of_seeds"]].tolist() == pytest.approx([-1, 1])
-    assert found.loc[("same", "inverse"), "pairs"] == 4  # of six, two have equal seeds
-    assert found.loc[("lone", "lone"), "pairs"] == 0
-    assert pd.isna(found.loc[("same", "lone"), "of_seeds"])
-    assert found.loc[("same", "lone"), "agreement"] == pytest.approx(1)
+    runs = [Mapped(tmp_path, "same", seed, maps) for seed, maps in enumerate((ramp, 2 * ramp, empty))]
+    runs += [Mapped(tmp_path, "inverse", seed, falling) for seed in (0, 1)] + [Mapped(tmp_path, "lone", 0, ramp)]
+    found = {(row.model, row.other): row for row in agreement_rows(runs)}
+    assert (found["same", "same"].agreement, found["same", "same"].pairs) == (pytest.approx(1), 3)
+    inverse = found["same", "inverse"]
+    assert (inverse.agreement, inverse.of_seeds) == (pytest.approx(-1), pytest.approx(1))
+    assert inverse.pairs == 4  # of six, two have equal seeds
+    assert (found["lone", "lone"].agreement, found["lone", "lone"].pairs) == (None, 0)
+    assert found["same", "lone"].of_seeds is None
+    assert found["same", "lone"].agreement == pytest.approx(1)
 
 
-def test_agreement_of_unrelated_maps_is_none(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_agreement_of_unrelated_maps_is_none(tmp_path):
     draws = np.random.default_rng(0)
-    runs = [write_maps(m, s, draws.integers(0, 256, (20, 16, 16), dtype=np.uint8)) for m in "ab" for s in range(3)]
-    found = agreement([Record(run) for run in runs])["agreement"].to_numpy()
-    assert found == pytest.approx(0, abs=0.03)  # se of 57 images x 256 pixels: 0.008
+    unrelated = lambda: draws.integers(0, 256, (20, 16, 16), dtype=np.uint8)  # noqa: E731
+    runs = [Mapped(tmp_path, model, seed, unrelated()) for model in "ab" for seed in range(3)]
+    found = [row.agreement for row in agreement_rows(runs)]
+    assert found == pytest.approx([0] * 3, abs=0.03)  # se of 57 images x 256 pixels: 0.008

@@ -86,17 +86,16 @@ def test_road_finds_the_map_that_says_what_a_network_uses():
     images = patches(40)
     right = np.broadcast_to(PATCH * 1.0, (40, 16, 16))
     found = road(PatchReader(), images, {"right": right, "wrong": 1 - right, "random": 0 * right}, seed=0)
-    scores = {name: row["road"] for name, row in found["methods"].items()}
+    scores = {row.method: row.road for row in found}
     assert scores["right"] == pytest.approx(-scores["wrong"], abs=0.02)
     assert scores["right"] > 0.15
     assert abs(scores["random"]) < 0.05
-    right = found["methods"]["right"]
+    right = found[0]
     whole, _ = confidence(PatchReader(), images.images, images.predicted)
     # the patch is 1/16 of the image: least relevant first never touches it, most relevant first always takes all of it
-    assert right["lerf"] == pytest.approx([whole.mean()] * len(SHARES))
-    assert right["lerf_unchanged"] == [1.0] * len(SHARES)
-    assert right["morf"] == pytest.approx([0.5] * len(SHARES), abs=0.05)
-    assert right["road"] == pytest.approx(np.mean(right["lerf"]) / 2 - np.mean(right["morf"]) / 2)
+    assert (right.images, right.lerf, right.lerf_unchanged) == (40, pytest.approx(whole.mean()), 1.0)
+    assert right.morf == pytest.approx(0.5, abs=0.05)
+    assert right.road == pytest.approx((right.lerf - right.morf) / 2)
 
 
 def test_confidence_is_of_the_named_class():
@@ -134,9 +133,8 @@ def test_maps_of_the_same_parameters_survive():
     torch.manual_seed(0)
     images, classes = torch.randn(6, 3, 32, 32), torch.arange(6)
     result = randomization(network(0), [network(0)], lambda net: grad_cam(net, images, classes), 0.5)
-    found = [rho for levels in result["correlation"].values() for rho in levels.values()]
-    assert found == pytest.approx([1] * 15)
-    assert result["sane"] == {"stage1": False, "stage2": False, "stage3": False}
+    assert [row.correlation for row in result.correlation] == pytest.approx([1] * 15)
+    assert result.sane == {"stage1": False, "stage2": False, "stage3": False}
 
 
 def test_maps_of_the_image_alone_survive_and_are_not_sane():
@@ -144,12 +142,13 @@ def test_maps_of_the_image_alone_survive_and_are_not_sane():
     draws = np.random.default_rng(1)
     planted = lambda net: {"stage3": edges, "stage2": draws.random((6, 32, 32))}  # noqa: E731
     result = randomization(network(0), [network(1), network(2)], planted, 0.5)
-    assert result["correlation"]["stage3"]["all"] == pytest.approx(1)
-    assert abs(result["correlation"]["stage2"]["all"]) < 0.05  # 12 pairs of 1024 independent pixels: se 0.009
-    assert result["sane"] == {"stage3": False, "stage2": True}
+    found = {row.stage: row.correlation for row in result.correlation if row.level == "all"}
+    assert found["stage3"] == pytest.approx(1)
+    assert abs(found["stage2"]) < 0.05  # 12 pairs of 1024 independent pixels: se 0.009
+    assert (result.sane, result.draws) == ({"stage3": False, "stage2": True}, 2)
 
 
 def test_maps_that_cannot_be_compared_are_not_sane():
     result = randomization(network(0), [network(1)], lambda net: {"stage3": np.zeros((4, 8, 8))}, 0.5)
-    assert result["correlation"]["stage3"]["all"] is None
-    assert not result["sane"]["stage3"]
+    assert {row.correlation for row in result.correlation} == {None}
+    assert not result.sane["stage3"]

@@ -65,9 +65,9 @@ def test_evaluation():
 
 def test_diagnosis(made):
     settings = Diagnostics(images=50, map_images=20)
-    module = diagnose(made[1], sample(made[2], settings), settings)["modules"]["stage3"]
-    found = {name: module["attention"][name] for name in ("entropy", "distance")}
-    check("diagnosis", versions.DIAGNOSIS, found | {"relative_change": module["relative_change"]})
+    (module,) = diagnose(made[1], sample(made[2], settings), settings)["modules"]
+    found = {name: getattr(module, name) for name in ("relative_change", "entropy", "distance")}
+    check("diagnosis", versions.DIAGNOSIS, found)
 
 
 def test_explanation(made):

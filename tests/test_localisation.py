@@ -1,5 +1,7 @@
 """Scores of maps against masks: worked by hand, by counting pairs, and on CueMatch, whose masks are known."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -168,10 +170,11 @@ def test_scores_have_a_place_each():
     }
     blind = dict.fromkeys(perfect, np.ones((8, 32, 32)))
     scores = localise({"predicted": perfect, "label": blind}, {"predicted": blind, "label": perfect}, images, masks)
-    for stage, targets in scores.items():
-        assert set(targets["label"]["match"]) == {"gradcam", "untrained", "uniform", "centre", "edges", "ceiling"}
-        assert targets["predicted"]["match+cue"]["gradcam"] == targets["predicted"]["match+cue"]["ceiling"], stage
-        assert targets["label"]["match+cue"]["untrained"]["normalized_mass"] == 1
-        assert targets["predicted"]["cue"]["untrained"]["mass"] == pytest.approx(49 / 1024)
-        half = targets["predicted"]["match"]["gradcam"]["mass"] + targets["predicted"]["cue"]["gradcam"]["mass"]
-        assert half == pytest.approx(targets["predicted"]["match+cue"]["gradcam"]["mass"])
+    at = {(s.stage, s.target, s.region, s.method): s for s in scores}
+    methods = ("gradcam", "untrained", "uniform", "centre", "edges", "ceiling")
+    assert set(at) == set(product(perfect, ("predicted", "label"), masks, methods))
+    for stage in perfect:
+        both, match, cue = (at[stage, "predicted", region, "gradcam"] for region in ("match+cue", "match", "cue"))
+        assert both.mass == at[stage, "predicted", "match+cue", "ceiling"].mass == pytest.approx(match.mass + cue.mass)
+        assert both.normalized_mass == at[stage, "label", "match+cue", "untrained"].normalized_mass == 1
+        assert at[stage, "predicted", "cue", "untrained"].mass == pytest.approx(49 / 1024)
