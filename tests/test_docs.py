@@ -1,6 +1,7 @@
 """README and docs/: short, without dead links, and in step with the code."""
 
 import re
+from textwrap import dedent
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from cnntention.results.rows import describe_tables
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MADE = ("data/", "results/", "logs/", "state/", ".venv", "mine.yaml", "my_attention.py")  # by a user or the workflow
 PATH = re.compile(r"`((?:\.?[\w-]+/)+[\w.-]*|[\w-]+\.(?:md|yaml|py|toml))`")
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"<!-- results: .*<!-- /results -->\n", re.DOTALL)
 
 
@@ -44,13 +46,11 @@ def test_links_and_paths_exist(page):
 
 def test_the_overlays_in_the_docs_are_valid(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = [re.findall(r"```(\w+)\n(.*?)```", page.read_text(), re.DOTALL) for page in PAGES]
-    written = [(kind, re.sub("^   ", "", code, flags=re.MULTILINE)) for page in blocks for kind, code in page]
-    (tmp_path / "my_attention.py").write_text(next(code for kind, code in written if kind == "python"))
+    written = [block for page in PAGES for block in BLOCK.findall(page.read_text())]
+    (tmp_path / "my_attention.py").write_text(next(dedent(code) for _, kind, code in written if kind == "python"))
     overlay = {}
-    for code in (code for kind, code in written if kind == "yaml"):
-        part = yaml.safe_load(code.replace("64 hexadecimal digits", 64 * "0"))
-        overlay = merge(overlay, part)
+    for code in (dedent(code) for _, kind, code in written if kind == "yaml"):
+        overlay = merge(overlay, yaml.safe_load(code.replace("64 hexadecimal digits", 64 * "0")))
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(overlay))
     assert load([ROOT / "config.yaml", tmp_path / "mine.yaml"]).runs()
 
