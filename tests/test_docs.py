@@ -50,7 +50,7 @@ def test_the_overlays_in_the_docs_are_valid(tmp_path, monkeypatch):
     (tmp_path / "my_attention.py").write_text(next(dedent(code) for _, kind, code in written if kind == "python"))
     overlay = {}
     for code in (dedent(code) for _, kind, code in written if kind == "yaml"):
-        overlay = merge(overlay, yaml.safe_load(code.replace("64 hexadecimal digits", 64 * "0")))
+        overlay = merge(overlay, yaml.safe_load(code.replace("64 hexadecimal digits", 64 * "a")))
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(overlay))
     assert load([ROOT / "config.yaml", tmp_path / "mine.yaml"]).runs()
 
