@@ -30,6 +30,9 @@ class Examined(Finished):
         self.metrics: Metrics = self.read(Metrics, "metrics.json")
         self.diagnosis: Diagnosis = self.read(Diagnosis, "attention.json")
         self.explanations: Explanations = self.read(Explanations, "explanations.json")
+        self.check(self.folder / "model.safetensors", self.made.weights_sha256)
+        self.check(self.examination / "predictions.safetensors", self.metrics.predictions_sha256)
+        self.check(self.examination / "explanations.safetensors", self.explanations.sha256)
         self.history = files.read_csv(self.folder / "history.csv")
 
 

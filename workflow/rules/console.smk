@@ -19,6 +19,11 @@ def one_line_a_job(record):
         steps = "" if workflow.dryrun else f"[{STEPS['done']}/{STEPS['total']}] "
         line = f"{time.strftime('%H:%M:%S')} {steps}{record.rule_name} {'/'.join(map(str, known))}"
         print(line.rstrip(), file=sys.stderr, flush=True)
+    elif event == "job_error":
+        print(
+            f"{time.strftime('%H:%M:%S')} FAILED {record.rule_name}; its log: {' '.join(record.log)}", file=sys.stderr
+        )
+        return False
     elif event == "progress":
         STEPS.update(done=record.done, total=record.total)
     if str(record.msg).startswith(CHATTER):
