@@ -1,4 +1,4 @@
-# `make` alone prints what there is.
+# `make` alone lists the targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,12 +6,12 @@ CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format schema clean
+.PHONY: help setup demo test test-fast lint format schema docs clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/ready ## Make the local environment in .venv (about 3 minutes, once)
+setup: $(VENV)/ready ## Create the environment in .venv (about 3 minutes, once)
 
 $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -28,7 +28,7 @@ test: setup ## Lint, and run all tests
 	$(MAKE) --no-print-directory lint
 	python -m pytest -n 2 --dist worksteal
 
-test-fast: setup ## Run the tests that take seconds
+test-fast: setup ## Run all tests but the slow ones
 	python -m pytest -m "not slow and not slurm"
 
 lint: setup ## Check style: ruff, snakefmt, snakemake --lint
@@ -37,13 +37,16 @@ lint: setup ## Check style: ruff, snakefmt, snakemake --lint
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-format: setup ## Mend style
+format: setup ## Fix style
 	ruff check --fix
 	ruff format
 	snakefmt Snakefile workflow
 
-schema: setup ## Write the editors' schema of config.yaml anew
+schema: setup ## Rewrite workflow/schemas/config.schema.json, the editors' schema of config.yaml
 	python -m cnntention schema --out workflow/schemas/config.schema.json
 
-clean: ## Remove the environment and scratch; keeps data/ and results/
+docs: setup ## Rewrite docs/tables.md from cnntention/results/tables.py
+	python -c 'from cnntention.results import rows, tables; print(rows.describe_tables(), end="")' > docs/tables.md
+
+clean: ## Remove the environment and caches; keeps data/ and results/
 	rm -rf $(VENV) .snakemake .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Do small CNNs get better with attention? From archives to report; see README.md."""
+"""Do small CNNs get better with attention? From the datasets' archives to the report; see README.md."""
 
 from snakemake.utils import min_version
 
@@ -20,7 +20,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/targets.smk"
 
 
-# The report of the study.
+# The study's report, with its figures.
 rule all:
     default_target: True
     input:

@@ -78,8 +78,8 @@ class RunRow(OfRun, table="runs"):
     """CueMatch: attention from match to cue relative to uniform attention, mean over heads of the best module."""
     parameters: int
     """Learned and frozen parameters."""
-    images_per_s: float
-    """Median training speed of an epoch, images per second."""
+    images_per_s: float | None
+    """Median training speed of an epoch, images per second; empty if the run diverged in its first."""
     train_seconds: float
     """Seconds spent in training steps."""
     resumed: int
@@ -498,7 +498,7 @@ class TestRow(Row, table="tests"):
     low: float | None
     """Lower end of its 95 % interval."""
     high: float | None
-    """Upper end. Of times: the quartiles of the first side."""
+    """Upper end. Of times: what the quartiles of both leave open."""
     p: float | None
     """Two-sided p-value."""
     p_holm: float | None

@@ -1,8 +1,8 @@
-"""The study as the other rules see it: the run table, and what each job waits for.
+"""What all rules share: the study, its run table, and the inputs of each job.
 
-A file's path holds a key of all that determines it, so a file that exists is right: a job runs if one of its files is
-missing, never because of a timestamp. Hence every input is `ancient`, and profiles/default lets Snakemake ignore its
-own marks of unfinished files: ours are written whole or not at all.
+A path contains a key of everything that determines the file's content. So a job runs if one of its files is missing,
+never because of a timestamp. Hence every input is `ancient`, and profiles/default makes Snakemake ignore its own
+markers of incomplete files: each of our files is written whole or not at all.
 """
 
 import os
@@ -20,7 +20,7 @@ try:
         from cnntention.models.registry import check
 
         check(STUDY)
-    CONFIG = plan.freeze(STUDY)  # not a parameter of a rule: the part that it uses is in its key
+    CONFIG = plan.freeze(STUDY)  # no rule has it as a parameter: the part that a rule uses is in its path's key
     FOLDER = paths.study_folder(STUDY)
     if not (workflow.dryrun or workflow.remote_exec):
         paths.point(FOLDER)
@@ -41,31 +41,31 @@ wildcard_constraints:
 
 
 def needs(wanted, outputs):
-    """Input files of a job that leaves `outputs`: none if it is done, so that what else is missing cannot wake it."""
+    """The inputs of a job; none if all `outputs` exist, so that a missing file upstream does not run it again."""
     forced = workflow.dag_settings.forceall or workflow.dag_settings.forcerun
     return ancient(wanted) if forced or not all(map(os.path.exists, outputs)) else []
 
 
 def splits(dataset, *names):
-    """The prepared splits of a dataset, and its card."""
+    """The card and the named splits of a dataset."""
     folder = paths.data_folder(STUDY, dataset)
     return [f"{folder}/card.json", *(f"{folder}/{name}.safetensors" for name in names)]
 
 
 def run_of(wildcards):
-    """A run of the study."""
+    """The run that the wildcards name."""
     return STUDY.run(wildcards.dataset, wildcards.model, wildcards.recipe, int(wildcards.seed))
 
 
 def get_archives(wildcards):
-    """Source files of a dataset; none if it is generated."""
+    """The source files of a dataset; none if it is generated."""
     archives = STUDY.datasets[wildcards.dataset].source.archives.values()
     made = [f"data/{wildcards.dataset}/{wildcards.key}/{name}" for name in paths.SPLIT_FILES]
     return needs([raw_path(wildcards.dataset, archive) for archive in archives], made)
 
 
 def get_training_data(wildcards):
-    """What a run is trained on: not the test split, unless the recipe monitors it as the original study did."""
+    """The train split and the monitored one: val, or test where the recipe repeats the original study."""
     wanted = splits(wildcards.dataset, "train", STUDY.recipes[wildcards.recipe].monitor)
     return needs(wanted, paths.files_of_run(run_of(wildcards)))
 
@@ -78,23 +78,23 @@ def get_run_and_test(wildcards):
 
 
 def get_profile_inputs(wildcards):
-    """The dataset's card, for the images' size."""
+    """The dataset's card: it has the image size."""
     return needs(splits(wildcards.dataset), [paths.profile_path(STUDY, wildcards.dataset)])
 
 
 def get_all_results(wildcards):
-    """All that the study's tables are made of."""
+    """All runs, examinations, profiles and cards of the study."""
     return needs(paths.study_inputs(STUDY), [f"{FOLDER}/tables/card.json"])
 
 
 def get_tables(wildcards):
-    """The study's tables: claims are tested on nothing else."""
+    """The study's tables, the only input of the tests."""
     return needs([f"{FOLDER}/tables/card.json"], [f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES])
 
 
 def get_tables_and_verdicts(wildcards):
-    """The study's tables and verdicts: the report is made of nothing else."""
+    """The study's tables and verdicts, the only inputs of the report."""
     wanted = [f"{FOLDER}/tables/card.json", *(f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES)]
-    # when all is done, what is there still has a place in `snakemake --report`
+    # if the report exists, list them anyway: `snakemake --report` shows them
     done = [path for path in wanted if os.path.exists(path)]
     return needs(wanted, [f"{FOLDER}/report/{name}" for name in REPORT_FILES]) or ancient(done)

@@ -1,6 +1,6 @@
-"""Console: one line a job. `--verbose` shows all that Snakemake has to say, with files, wildcards and reasons.
+"""Console: one line a job. `--verbose` shows Snakemake's full output, with files, wildcards and reasons.
 
-The log under .snakemake/log/ keeps everything.
+The logs under .snakemake/log/ are always complete.
 """
 
 import logging
@@ -12,7 +12,7 @@ STEPS = {"done": "0", "total": "?"}
 
 
 def one_line_a_job(record):
-    """A filter of Snakemake's console handler: prints a line for a job that starts, and drops what is of no use."""
+    """Filter of Snakemake's console handler: one line when a job starts or fails; hides the rest."""
     event = getattr(getattr(record, "event", None), "value", None)
     if event == "job_info":
         known = [value for name, value in record.wildcards.items() if name not in ("key", "examination")]

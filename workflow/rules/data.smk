@@ -1,12 +1,12 @@
 """Data: fetch the source archives, prepare the splits.
 
-Needs the network, or the archives put into data/raw/ by hand; a generated dataset needs nothing.
-Leaves data/raw/ and data/<dataset>-<key>/{train,val,test}.safetensors with card.json.
+Needs the network, or the archives copied into data/raw/ by hand; a generated dataset needs nothing.
+Writes data/raw/<dataset>/ and data/<dataset>/<key>/{train,val,test}.safetensors with card.json.
 """
 
 
 rule fetch:
-    """Fetch one source file and check its SHA-256."""
+    """Download one source file and check its SHA-256."""
     output:
         "data/raw/{dataset}/{file}",
     log:

@@ -1,15 +1,15 @@
 """Evaluate: score a run on the test split, examine its attention, explain it; measure what models cost.
 
-`examine` needs a finished run and the test split, which no training sees. It leaves examination-<key>/ in the run's
-folder: metrics.json with predictions.safetensors, attention.json, and explanations.json with explanations.safetensors.
-`profile` needs the dataset's card alone; it leaves results/profiles/.
+`examine` needs a finished run and the test split. It writes examination-<key>/ in the run's folder: metrics.json with
+predictions.safetensors, attention.json, and explanations.json with explanations.safetensors.
+`profile` needs only the dataset's card. It writes results/profiles/<dataset>/<key>.json.
 """
 
 
 rule examine:
-    """How accurate is a run on the test split, is its attention alive, and where does it look?
+    """Test accuracy, attention diagnostics and Grad-CAM maps of a run.
 
-    One process for all three, since each would load the same network and images.
+    One process for all three: each would load the same network and images.
     """
     input:
         get_run_and_test,
@@ -23,7 +23,7 @@ rule examine:
         "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}-{examination}.log",
     benchmark:
         "logs/examine/{dataset}/{model}/{recipe}-{key}/seed{seed}-{examination}.tsv"
-    priority: 1  # before further trainings, so that `cnntention status` has results to show
+    priority: 1  # before more training, so that `cnntention status` can show results
     conda:
         "../../environment.yml"
     threads: 1
@@ -40,7 +40,7 @@ rule examine:
 
 
 rule profile:
-    """What do the models cost on a dataset's images, measured in turn?"""
+    """The cost of all models on a dataset's images, measured in turn in one process."""
     input:
         get_profile_inputs,
     output:
@@ -49,7 +49,7 @@ rule profile:
         "logs/profile/{dataset}/{key}.log",
     benchmark:
         "logs/profile/{dataset}/{key}.tsv"
-    priority: 1  # not last, when no other job is left to run beside it
+    priority: 1  # early: last, nothing would be left to run beside it
     conda:
         "../../environment.yml"
     threads: STUDY.profiling.threads

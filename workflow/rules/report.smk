@@ -1,7 +1,8 @@
-"""Report: gather all runs of the study into tables, test the claims on them, and make a page of both.
+"""Report: gather all runs of the study in tables, test the claims on them, and write the report.
 
-Needs every run's results, the datasets' cards and the profiles. Leaves results/<study>/<key>/{tables,verdicts,report}/,
-and links to these three in results/<study>/. report/ has index.html, which opens from disk, report.md and the figures.
+Needs the runs with their examinations, the datasets' cards and the profiles. Writes
+results/<study>/<key>/{tables,verdicts,report}/, and links to these three in results/<study>/. report/ has index.html,
+which opens from disk, report.md and the figures.
 """
 
 from cnntention.report.figures import figure_files
@@ -11,7 +12,7 @@ REPORT_FILES = ["card.json", "report.md", "index.html", *(figure.path for figure
 
 
 rule summarise:
-    """All runs of the study as tables."""
+    """The tables: all runs of the study as CSV files."""
     input:
         get_all_results,
     output:
@@ -33,7 +34,7 @@ rule summarise:
 
 
 rule judge:
-    """Which claims hold?"""
+    """The tests of all claims, and their verdicts."""
     input:
         get_tables,
     output:
@@ -68,7 +69,7 @@ rule judge:
 
 
 rule report:
-    """The page that a researcher reads."""
+    """The report: a page and its figures."""
     input:
         get_tables_and_verdicts,
     output:
@@ -83,9 +84,9 @@ rule report:
         figures=[
             report(
                 f"results/{{study}}/{{key}}/report/{figure.path}",
-                category=figure.question,
-                subcategory=figure.dataset,
-                labels={"figure": figure.title, "recipe": figure.recipe or "all"},
+                category=figure.category,
+                subcategory=figure.experiment or "all experiments",
+                labels=figure.labels,
                 caption=f"../report/{figure.topic}.rst",
             )
             for figure in FIGURES
@@ -109,7 +110,7 @@ rule report:
 
 
 rule publish:
-    """Put the study's small results under version control, and the README's table in step with them."""
+    """Copy the report and tables to results/published/, and update the README's results."""
     input:
         [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
     log:

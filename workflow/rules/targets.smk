@@ -1,4 +1,4 @@
-"""Targets for a part of the study: one a stage (`train_all`), one an experiment (`experiment_main`)."""
+"""Targets for a part of the study: a stage (`train_all`) or an experiment (`experiment_main`)."""
 
 
 rule prepare_all:
@@ -20,7 +20,7 @@ rule evaluate_all:
 
 
 rule profile_all:
-    """The cost of all models of the study."""
+    """The cost of all models of the study, on each dataset."""
     input:
         [paths.profile_path(STUDY, name) for name in STUDY.datasets_used()],
 

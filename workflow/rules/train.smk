@@ -1,13 +1,13 @@
 """Train: one run, one process, one device.
 
-Needs the prepared train and val splits (test instead of val where the recipe monitors that). Leaves a run's run.json,
-model.safetensors and history.csv. An unfinished run's state is no output, so that a killed run goes on: it is in state/,
-and removed when the run is done.
+Needs the train and val splits (test instead of val if the recipe monitors it). Writes the run's run.json,
+model.safetensors and history.csv. The state of an unfinished run is not an output but a file in state/, so that a
+killed run can resume; it is removed when the run is done.
 """
 
 
 rule train:
-    """Train one model on one dataset by one recipe from one seed."""
+    """Train one model on one dataset with one recipe and one seed."""
     input:
         get_training_data,
     output:
