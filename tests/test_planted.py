@@ -97,5 +97,12 @@ def test_a_gain_of_a_point_is_supported(results):
 def test_the_page_says_so(results):
     page = html.unescape((results / "report/index.html").read_text())
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
-    print(words)
-    assert "Of 3 claims" in words
+    assert "1 ✓ supported 0 ✗ refuted 1 ? inconclusive 1 ∅ void" in words
+    mde = 100 * verdict(results, "twin")[1]["mde"]
+    for comparison, end in {
+        "helped − tiny +1.00 points": "✓ supported: the difference is significant",
+        "twin − tiny +0.00 points": f"? inconclusive: not significant; detectable from {mde:.2f} points on",
+        "shut − tiny +1.00 points": "∅ void: the attention is not alive (shut 4/4)",
+    }.items():
+        row = words[words.index(comparison) :]
+        assert row[row.index(re.search("[✓✗?∅]", row)[0]) :].startswith(end)
