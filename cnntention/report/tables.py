@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
-from cnntention.config import STAGES
 from cnntention.report import numbers as num
 from cnntention.report import wording
 from cnntention.report.document import Table
@@ -137,8 +136,7 @@ def modules(results: Results, experiment: str) -> Table:
 def maps(results: Results, experiment: str) -> Table:
     """A row a cell: scores of the last stage's Grad-CAM maps for the predicted class, beside an untrained network's."""
     subset, scored = results.runs_of(experiment), results.runs_of(experiment, "maps")
-    chosen = (scored["stage"] == STAGES[-1]) & (scored["target"] == "predicted") & (scored["method"] == "untrained")
-    untrained, regions = scored[chosen], bool(subset["cam_mass"].notna().any())
+    untrained, regions = scored[scored["method"] == "untrained"], bool(subset["cam_mass"].notna().any())
     cue = bool(subset["lookup"].notna().any())
 
     def row(group: pd.DataFrame) -> Iterator[str]:

@@ -8,7 +8,7 @@ from cnntention.config import Run, Study
 from cnntention.errors import UserError
 from cnntention.results import paths
 from cnntention.results.rows import Record
-from cnntention.results.tables import LookUp, MapScore, ModuleState, RoadScore, SanityScore
+from cnntention.results.tables import LookUp, MapScore, ModuleState, RoadScore
 from cnntention.results.words import Ended
 
 
@@ -158,11 +158,13 @@ class Sanity(Record):
 
     draws: int
     """Untrained networks."""
+    images: int
+    """Images compared."""
     threshold: float
-    """Maps are sane whose correlation with all parameters drawn anew is below it."""
-    sane: dict[str, bool]
-    """By stage."""
-    correlation: list[SanityScore]
+    """Maps are sane whose correlation with the untrained networks' is below it."""
+    correlation: float | None
+    """Spearman's rho, mean over images and networks; empty if there is none."""
+    sane: bool
 
 
 class Explanations(Examined):
@@ -177,7 +179,7 @@ class Explanations(Examined):
     queries: list[str]
     """Names of the places whose attention maps are stored."""
     region: str | None
-    """The region by which a run is summed up."""
+    """On which pixels the label depends; empty if that is not known."""
     localisation: list[MapScore]
     road: list[RoadScore]
     sanity: Sanity

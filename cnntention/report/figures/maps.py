@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnntention.config import STAGES
 from cnntention.report import theme
 from cnntention.report.catalogue import always, figure, looks_up
 
@@ -47,7 +46,7 @@ def cams(results: "Results", experiment: str):
         right = predicted == arrays[f"{dataset}/labels"][i]
         return Map(arrays[strip.key][i], "" if right else f"✗ {results.class_names(dataset)[predicted]}")
 
-    return board(results, strips(results, experiment, f"cam.{STAGES[-1]}.predicted"), of), (
+    return board(results, strips(results, experiment, "cam"), of), (
         "Of the first seed of each model. Bright: evidence for the predicted class, scaled to the map's largest value. "
         "✗: a wrong prediction. Above: the image and its class."
     )
