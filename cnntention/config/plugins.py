@@ -11,9 +11,7 @@ from pathlib import Path
 from cnntention.config.models import ATTENTION_OPTIONS
 from cnntention.errors import UserError
 
-OURS = (
-    Path(__file__).parents[1].name
-)  # our package, if a plugin lies in the project's root; its changes are counted in `versions`
+OURS = Path(__file__).parents[1].name  # our package beside a plugin: `versions` counts its changes
 
 
 def parse(path: Path) -> ast.Module:

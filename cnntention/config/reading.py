@@ -80,8 +80,7 @@ def parse_yaml(path: Path, text: str) -> Any:
     import yaml  # slow to import; steps of a workflow read JSON
 
     try:
-        return yaml.load(
-            text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )  # ten times as fast, if libyaml is installed
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml, ten times as fast
+        return yaml.load(text, loader)
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from None

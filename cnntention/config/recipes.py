@@ -74,13 +74,13 @@ class Recipe(Strict, json_schema_extra=may_extend):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Label smoothing of the cross-entropy."""
     monitor: Literal["val", "test"] = "val"
-    """The split scored after every epoch. test, as in the original study, leaks if it stops training or selects weights."""
+    """The split scored after every epoch. test, as in the original study, leaks if it stops or selects."""
     stop: Stop | None = None
     """Early stopping; none when empty."""
     select: Literal["last", "best"] = "last"
     """Weights to keep: of the last epoch, or of the epoch with the best accuracy on the monitored split."""
     divergence: Literal["stop", "keep"] = "stop"
-    """If the loss is not finite: stop with an error; keep: end the run, marked as diverged, with the last finite weights."""
+    """If the loss is not finite: stop with an error, or keep the run, marked, with the last finite weights."""
 
     @property
     def leaks(self) -> bool:
