@@ -1,7 +1,7 @@
-"""The typed study: `config.yaml` and its overlays become frozen objects, strict at every level.
+"""The typed study: `config.yaml` and its overlays as frozen objects that reject unknown keys.
 
-Knows no torch and no Snakemake. `Study.runs()` is the run table that the workflow, the steps and the report share.
-The modules go from parts to whole: base; data, models, recipes and experiments; study; reading.
+Imports neither torch nor Snakemake. `Study.runs()` is the run table that the workflow, the steps and the report share.
+From parts to whole: base; data, models, recipes, experiments, claims, plugins; study; reading.
 """
 
 from cnntention.config.base import Strict, digest, merge, nearest

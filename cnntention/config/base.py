@@ -1,4 +1,4 @@
-"""What every part of the configuration stands on: strict objects, keys, errors that name the nearest word."""
+"""Base of the configuration: strict objects, keys, overlays, and errors that name the nearest known word."""
 
 import difflib
 import hashlib
@@ -18,7 +18,7 @@ def digest(value: Any) -> str:
 
 
 def nearest(word: Any, known: Iterable[str]) -> str:
-    """`; did you mean 'a'? Known: a, b` for a word that is not among `known`."""
+    """`; did you mean 'a'? Known: a, b`, the end of an error about an unknown word."""
     known = sorted(known)
     close = difflib.get_close_matches(str(word), known, n=2, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ";"
@@ -26,18 +26,18 @@ def nearest(word: Any, known: Iterable[str]) -> str:
 
 
 def one_or_many(value: Any) -> Any:
-    """Let YAML say `models: cbam` where a list is meant."""
+    """`models: cbam` in YAML means `models: [cbam]`."""
     return value if isinstance(value, list | tuple) else [value]
 
 
 def require(name: str, known: Iterable[str], key: str, what: str) -> None:
-    """Refuse a name that is not defined, with the key that uses it and the nearest known ones."""
+    """Raise ValueError for an undefined name; the message has the key that uses it and the nearest known names."""
     if name not in known:
         raise ValueError(f"{key}: unknown {what} {name!r}{nearest(name, known)}")
 
 
 def merge(base: Mapping, overlay: Mapping) -> dict:
-    """`base` with `overlay` laid over it: mappings merge, all else is replaced (as Snakemake does)."""
+    """`base` updated by `overlay`: mappings merge recursively, anything else is replaced (as Snakemake does)."""
     merged = dict(base)
     for key, value in overlay.items():
         old = merged.get(key)
@@ -46,7 +46,7 @@ def merge(base: Mapping, overlay: Mapping) -> dict:
 
 
 def extended(section: str, entries: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries with each `extends: <name>` replaced by that entry, the rest of its own keys laid over it."""
+    """The entries with `extends: <name>` resolved: a copy of that entry, updated by the entry's other keys."""
 
     def resolve(name: str, below: tuple[str, ...]) -> Any:
         entry = entries[name]
@@ -56,14 +56,14 @@ def extended(section: str, entries: Mapping[str, Any]) -> dict[str, Any]:
         require(base, entries, f"{section}.{name}.extends", section[:-1])
         if base in (*below, name):
             raise ValueError(f"{section}.{name}.extends: {' > '.join((*below, name, base))} goes in a circle")
-        own = {key: value for key, value in entry.items() if key != "extends"}
-        return merge(resolve(base, (*below, name)), own)
+        changes = {key: value for key, value in entry.items() if key != "extends"}
+        return merge(resolve(base, (*below, name)), changes)
 
     return {name: resolve(name, ()) for name in entries}
 
 
 class Strict(BaseModel):
-    """A frozen part of the configuration that refuses keys it does not know and names the nearest ones."""
+    """A frozen part of the configuration. Unknown keys are errors that name the nearest known ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -78,12 +78,12 @@ class Strict(BaseModel):
 
 
 def may_be_partial(schema: dict) -> None:
-    """For editors: nothing is required where `extends` may bring the rest."""
+    """Schema for editors: no key is required, since `extends` may provide it."""
     schema.pop("required", None)
 
 
 def may_extend(schema: dict) -> None:
-    """For editors: `extends` and what it means."""
+    """Schema for editors: add `extends`, with a description."""
     may_be_partial(schema)
-    text = "Name of another entry of this section: what it says holds here too, but for the keys given anew."
+    text = "Name of another entry of this section: its keys hold here too, unless they are given again."
     schema["properties"] = {"extends": {"type": "string", "description": text}} | schema["properties"]

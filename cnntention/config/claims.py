@@ -1,4 +1,4 @@
-"""Claims: testable sentences, the runs they are tested on, and what must hold before a test means anything."""
+"""Claims: testable sentences, the runs that test them, and the preconditions of a valid test."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ FRONTS = {"front_macs": "macs", "front_time": "training_step_ms"}
 
 
 class Claim(Strict):
-    """One sentence that the runs can support or refute: a metric of models against that of others, or a number.
+    """One sentence that runs can support or refute: a model's metric compared with other models', or with a number.
 
-    A claim about several datasets, several models or several to beat holds if it holds for each.
+    With several datasets, models or `against`, the claim needs every one of these comparisons to hold.
     """
 
     sentence: str
@@ -33,37 +33,38 @@ class Claim(Strict):
     experiment: str
     """The experiment whose runs test it."""
     metric: str = "test_accuracy"
-    """A column of runs.csv, attention.csv (mean over a run's modules) or cost.csv (counted or timed); or a front."""
+    """A number of the tables runs, modules (mean over a run's modules) or cost; or a front: front_macs, front_time."""
     model: Annotated[Several, Field(min_length=1)]
     """The model that the sentence is about, or several."""
     expect: Literal["higher", "lower", "equal", "not-lower", "front"] = "higher"
-    """What the sentence says of the metric. equal: within the margin either way; not-lower: by no more than the margin;
-    front (of metric front_macs, front_time): no other model of the experiment is as cheap and more accurate."""
+    """What the sentence says of the metric. equal: differs by less than the margin; not-lower: lower by less than the
+    margin, or higher; front (metric front_macs, front_time): no other model of the experiment is as cheap and more
+    accurate."""
     against: Several = ()
-    """The models that it is compared with; itself when empty, by the recipes of against_recipe."""
+    """The models that it is compared with; when empty, the model itself with the recipes of against_recipe."""
     recipe: str | None = None
-    """The recipe of the model's runs; may be left out where the experiment has one for it."""
+    """The recipe of the model's runs; needed only if the experiment has several for it."""
     against_recipe: Several = ()
-    """The recipes of the others; the model's own when empty."""
+    """The recipes of the models in `against`; the recipe of `model` when empty."""
     value: float | None = None
     """A number to compare with, instead of models."""
     datasets: Several = ()
-    """The datasets on which it must hold; all of the experiment's when empty."""
+    """The datasets on which it must hold; all of the experiment when empty."""
     control: str | None = None
-    """A control dataset: the difference must be that much larger than the same difference there."""
+    """A control dataset, whose difference between the same models is subtracted."""
     control_model: str | None = None
-    """A control model: the difference between recipes must be that much larger than the same difference of it."""
+    """A control model, whose difference between the same recipes is subtracted."""
     margin: float | None = Field(None, gt=0)
-    """Of expect: equal and not-lower, in the metric's unit; statistics.margin when empty, for an accuracy."""
+    """For expect equal and not-lower, in the metric's unit; for an accuracy statistics.margin when empty."""
     family: str | None = None
-    """Claims of one family share their chance of a false alarm (Holm). When empty: a model beside the experiment's
-    baseline belongs to that table of the dataset and recipe, any other test to those of its experiment and metric."""
+    """Tests of one family share the chance of a false positive (Holm). When empty: comparisons with the experiment's
+    baseline form a family for each dataset and recipe; other tests a family for each experiment and metric."""
     preconditions: tuple[Precondition, ...] = ("attention_alive", "same_recipe", "test_untouched")
-    """What voids the claim where it fails. own_attention_alive: of the claim's model alone."""
+    """What must hold, else the verdict is void. own_attention_alive: only the attention of `model` must be alive."""
 
     @property
     def is_accuracy(self) -> bool:
-        """Whether the metric is a share of images, for which statistics.margin is meant."""
+        """Whether the metric is a share of images, so that statistics.margin applies."""
         return "accuracy" in self.metric
 
     @model_validator(mode="after")
@@ -90,15 +91,15 @@ class Statistics(Strict):
     """How runs are compared."""
 
     alpha: float = Field(0.05, gt=0, lt=0.5)
-    """Chance of a false alarm, of each family of comparisons together."""
+    """Chance of any false positive in a family of tests."""
     power: float = Field(0.8, gt=0.5, lt=1)
-    """Chance to see the minimum detectable effect."""
+    """Chance that the minimum detectable effect is detected."""
     margin: float = Field(0.003, gt=0)
-    """Accuracies that differ by less, as a share, count as equivalent."""
+    """Accuracies, as shares, that differ by less are equivalent."""
     min_seeds: int = Field(6, ge=3)
-    """Below this nothing is tested. Six is the least with which an exact paired test can reach 5 %."""
+    """Runs per group below which nothing is tested. With fewer than six no exact paired test can reach 5 %."""
     reach: float = Field(0.9, gt=0, lt=1)
-    """The validation accuracy whose first epoch tells how fast a run learns (metric epochs_to_reach)."""
+    """Metric epochs_to_reach: the first epoch with at least this validation accuracy."""
     resamples: int = Field(9999, ge=999)
     """Of the bootstrap intervals."""
     seed: int = Field(0, ge=0)
@@ -111,9 +112,9 @@ class Case:
 
     a: Cell
     b: Cell | None
-    """Empty where the claim names a number, or a front."""
+    """None if the claim names a number, or a front."""
     control: tuple[Cell, Cell] | None = None
-    """The same two on the control dataset, or of the control model."""
+    """The same two cells on the control dataset, or for the control model."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -121,30 +122,33 @@ class Case:
 
 
 def cases(claim: Claim, cells: Iterable[Cell]) -> list[Case]:
-    """The comparisons that the claim asks for, among the cells of its experiment or beyond them: those have no runs.
+    """The comparisons that a claim makes. A cell that is not in `cells`, those of its experiment, has no runs.
 
-    Raises ValueError where a model has several recipes and the claim does not say which.
+    Raises ValueError if a model has several recipes and the claim does not say which.
     """
     known = list(dict.fromkeys(cells))
 
-    def one(dataset: str, model: str, recipe: str | None, key: str) -> Cell:
+    def cell_of(dataset: str, model: str, recipe: str | None, key: str) -> Cell:
         recipes = [r for d, m, r in known if (d, m) == (dataset, model)]
         if recipe is None and len(recipes) > 1:
             raise ValueError(f"{model} has the recipes {', '.join(recipes)} there; name one under `{key}`")
         return dataset, model, recipe or (recipes[0] if recipes else "")
 
-    found = []
+    compared = []
     datasets = claim.datasets or dict.fromkeys(d for d, _, _ in known if d != claim.control)
     for dataset, model in product(datasets, claim.model):
-        a = one(dataset, model, claim.recipe, "recipe")
+        a = cell_of(dataset, model, claim.recipe, "recipe")
         if claim.value is not None or claim.expect == "front":
-            found.append(Case(a, None))
+            compared.append(Case(a, None))
             continue
         for other, recipe in product(claim.against or (model,), claim.against_recipe or (claim.recipe,)):
-            b, control = one(dataset, other, recipe, "against_recipe"), None
+            b, control = cell_of(dataset, other, recipe, "against_recipe"), None
             if claim.control:
-                control = one(claim.control, model, claim.recipe, "recipe"), one(claim.control, other, recipe, "recipe")
+                control = (
+                    cell_of(claim.control, model, claim.recipe, "recipe"),
+                    cell_of(claim.control, other, recipe, "recipe"),
+                )
             elif claim.control_model:
                 control = (dataset, claim.control_model, a[2]), (dataset, claim.control_model, b[2])
-            found.append(Case(a, b, control))
-    return found
+            compared.append(Case(a, b, control))
+    return compared

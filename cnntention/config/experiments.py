@@ -1,4 +1,4 @@
-"""What is asked, as grids of runs; the original study's answers; and how ours are measured."""
+"""Experiments as grids of runs, the original study's numbers, and the settings of all measurements."""
 
 from typing import Annotated, Any, Literal
 
@@ -30,7 +30,7 @@ class Grid(Strict):
 
 
 class Experiment(Strict):
-    """A named set of runs that answers one question; runs that two experiments name are made once."""
+    """A named set of runs that answers one question. Runs in several experiments are trained once."""
 
     question: str
     """One sentence, shown above the experiment's table."""
@@ -41,7 +41,7 @@ class Experiment(Strict):
 
 
 class PublishedResult(Strict):
-    """A number of the original study, shown beside ours."""
+    """A result of the original study, shown beside ours."""
 
     dataset: Names
     """Names of the datasets that it is compared with."""
@@ -52,7 +52,7 @@ class PublishedResult(Strict):
     epochs: int
     """Epochs trained."""
     note: str
-    """How that number was made, and what to know before trusting it."""
+    """How that number was obtained, and its known problems."""
 
 
 class StudyInfo(Strict):
@@ -63,7 +63,7 @@ class StudyInfo(Strict):
     question: str
     """The question that the report answers."""
     scale: Literal["full", "cpu"] = "full"
-    """cpu: so small that two cores manage it; the report then says that its findings hold for these sizes alone."""
+    """cpu: small sizes for two CPU cores; the report then says that its findings hold only for them."""
     experiments: Names
     """The experiments to run, in the report's order."""
 
@@ -76,14 +76,14 @@ class Evaluation(Strict):
 
 
 class Alive(Strict):
-    """When an attention module counts as alive: when it is neither off, nor constant, nor uniform."""
+    """An attention module is alive if it is neither off nor constant nor uniform."""
 
     relative_change: float = Field(0.01, ge=0)
-    """off: it changes the features by less than this share of their norm, and so is the identity in effect."""
+    """off: it changes the features by less than this share of their norm, so it is nearly the identity."""
     entropy: float = Field(0.999, gt=0, le=1)
-    """uniform: every head's normalized entropy is above this, and so attention is a plain global average."""
+    """uniform: every head's normalized entropy is above this, so attention is a global average."""
     gate_spread: float = Field(0.01, ge=0)
-    """constant: each of its gates (CBAM) varies over images by a smaller sd, and so it is a fixed factor."""
+    """constant: each of its gates (CBAM) has a smaller sd over images, so it is a fixed factor."""
 
 
 class Diagnostics(Strict):
@@ -92,7 +92,7 @@ class Diagnostics(Strict):
     images: int = Field(1000, ge=1)
     """A seeded sample of the test split, the same for every model; all if there are fewer."""
     map_images: int = Field(100, ge=1)
-    """The first of the sample, whose attention maps are measured: a map can take 32 MiB an image."""
+    """Images of the sample whose attention maps are measured: a map can take 32 MiB an image."""
     seed: int = Field(0, ge=0)
     """Seed of that sample."""
     alive: Alive = Alive()
@@ -103,29 +103,29 @@ class Explanation(Strict):
     """Which test images are explained, and how explanations are scored."""
 
     images: int = Field(64, ge=1)
-    """A seeded sample of the test split, the same for every model, whose maps are stored."""
+    """Size of a seeded sample of the test split, the same for every model, whose maps are stored."""
     seed: int = Field(0, ge=0)
     """Seed of that sample."""
     scored_images: int = Field(1000, ge=2)
-    """As many of the same sample for the scores; all of the test split if it is smaller."""
+    """Size of the sample for the scores, which extends that one; all of the test split if it is smaller."""
     road_images: int = Field(100, ge=2)
-    """The first of those, for ROAD, which imputes each image 40 times."""
+    """How many of those ROAD uses: it imputes each image 40 times."""
     sanity_threshold: float = Field(0.5, gt=0, le=1)
-    """Maps whose rank correlation with an untrained network's is not below this show the image, not the network."""
+    """Maps fail the sanity check if their rank correlation with an untrained network's maps is not below this."""
     foreground: dict[str, Annotated[int, Field(ge=0, le=254)]] = Field({})
-    """Per dataset without masks: a pixel is foreground, on which maps should lie, if a channel exceeds this (0-255)."""
+    """For a dataset without masks: pixels with a channel above this (0-255) are the region where maps should lie."""
     showcase: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] = Field({})
-    """Per dataset: indices of further test images, such as those the original study shows."""
+    """For each dataset: indices of further test images, such as those that the original study shows."""
 
 
 class Profiling(Strict):
     """How cost is measured: all models of a dataset in one process, in turn."""
 
     batch_size: int = Field(128, ge=1)
-    """Batch of throughput, training step and memory; latency is measured at batch 1."""
+    """Batch size for throughput, training step and memory; latency is measured at batch size 1."""
     threads: int = Field(1, ge=1)
-    """CPU threads, fixed so that machines can be compared."""
+    """CPU threads; fixed, so that machines can be compared."""
     rounds: int = Field(5, ge=3, le=100)
-    """How often each model is measured, in turn with the others; medians and quartiles are over rounds."""
+    """How often each model is measured, alternating with the others; medians and quartiles are over rounds."""
     min_seconds: float = Field(0.2, gt=0, le=60)
-    """Least time for each model, measurement and round; a call that takes longer is timed once a round."""
+    """Minimum time for each model, measurement and round; a slower call is timed once a round."""

@@ -1,4 +1,4 @@
-"""Models: the ResNet's size, and which attention module follows which of its stages."""
+"""Models: the ResNet's size, and the attention modules in its stages."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -11,23 +11,23 @@ STAGES = ("stage1", "stage2", "stage3")
 
 
 class AttentionOptions(Strict):
-    """What every attention kind has: how its output joins the features that go round it."""
+    """Options of every attention kind: how its output is combined with its input."""
 
     residual: Literal["none", "plain", "gated"] = "gated"
     """none: y = f(x); plain: y = x + f(x); gated: y = x + gate * f(x) with one learned scalar."""
     gate_init: float = 0.0
-    """The gate's first value (residual: gated)."""
+    """Initial value of the gate (residual: gated)."""
     gate_learned: bool = True
     """False freezes the gate at gate_init: a control."""
 
 
 class DotProductOptions(AttentionOptions):
-    """What self-attention and multi-head attention share."""
+    """Options of self-attention and multi-head attention."""
 
     query_key: Literal["learned", "frozen", "zero"] = "learned"
-    """Controls: frozen keeps query and key as initialized; zero makes every position look at all positions alike."""
+    """Controls: frozen keeps query and key as initialized; zero makes attention uniform."""
     positions: Literal["none", "sine"] = "none"
-    """sine: a fixed two-dimensional sinusoidal encoding of the position joins queries and keys."""
+    """sine: add a fixed two-dimensional sinusoidal position encoding to the input of queries and keys."""
 
 
 class SelfAttentionOptions(DotProductOptions):
@@ -36,7 +36,7 @@ class SelfAttentionOptions(DotProductOptions):
     kind: Literal["self-attention"]
     """The module."""
     scale: float | None = Field(1.0, gt=0)
-    """Factor on the logits: 1 as in the study; empty for 1/sqrt(channels)."""
+    """Factor on the logits: 1 as in the study; 1/sqrt(channels) when empty."""
 
 
 class MultiHeadOptions(DotProductOptions):
@@ -47,7 +47,7 @@ class MultiHeadOptions(DotProductOptions):
     heads: int = Field(8, ge=1)
     """Heads; must divide the stage's channels."""
     scale: float | None = Field(None, gt=0)
-    """Factor on the logits; empty for 1/sqrt(channels per head), as in the study."""
+    """Factor on the logits; 1/sqrt(channels per head), as in the study, when empty."""
 
 
 class CbamOptions(AttentionOptions):
@@ -56,13 +56,13 @@ class CbamOptions(AttentionOptions):
     kind: Literal["cbam"]
     """The module."""
     residual: Literal["none", "plain", "gated"] = "plain"
-    """none is the published CBAM; plain is the study's."""
+    """none: CBAM as published; plain: as in the study."""
     reduction: int = Field(16, ge=1)
-    """Divisor of the channels in the channel gate's hidden layer; at least one must remain."""
+    """The channel gate's hidden layer has channels // reduction channels, at least one."""
 
 
 class PluginOptions(BaseModel):
-    """A kind registered by a file under `plugins`; its options are its constructor's keywords."""
+    """A kind that a file under `plugins` registers; its options are its constructor's keywords."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     kind: str
@@ -99,7 +99,7 @@ class Model(Strict, json_schema_extra=may_extend):
     width: int = Field(16, ge=2)
     """Channels of the first stage; the others have twice and four times as many."""
     attention: dict[Literal["stage1", "stage2", "stage3"], Slot | None] = Field({})
-    """Each stage's attention module, or a list of them, one after the other; a stage left out, or empty, has none."""
+    """For each stage its attention module, or a list of modules in order; none if left out or empty."""
     placement: Literal["stage", "block"] = "stage"
     """stage: once, after the stage, as in the study; block: in each block, before the shortcut (Woo et al. 2018)."""
 
@@ -130,12 +130,12 @@ class Model(Strict, json_schema_extra=may_extend):
 
     @property
     def modules(self) -> dict[str, tuple[Any, ...]]:
-        """Stage name to the options of its attention modules, for the stages that have any, in order."""
+        """Stage -> options of its attention modules, for the stages that have any, in order."""
         return {s: o for s in STAGES if (o := self.attention.get(s)) is not None}
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds of attention in it, each once."""
+        """Its attention kinds, each once."""
         return list(dict.fromkeys(options.kind for slot in self.modules.values() for options in slot))
 
     def identity(self) -> dict:

@@ -1,6 +1,6 @@
-"""A plugin as text: which attention kinds a file registers, and which files it imports from beside it.
+"""Plugins, read as text: which attention kinds a file registers, and which files of its folder it imports.
 
-Sources are parsed, never imported, so planning is fast and needs no torch.
+Files are parsed, never imported, so planning is fast and needs no torch.
 """
 
 import ast
@@ -11,7 +11,7 @@ from pathlib import Path
 from cnntention.config.models import ATTENTION_OPTIONS
 from cnntention.errors import UserError
 
-OURS = Path(__file__).parents[1].name  # lies beside a plugin in the project's root; `versions` answers for it
+OURS = Path(__file__).parents[1].name  # our package beside a plugin: `versions` counts its changes
 
 
 def parse(path: Path) -> ast.Module:
@@ -34,7 +34,7 @@ def registered(path: Path) -> Iterator[str]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """First parts of the names of all modules that a file imports: of `import x.y`, `from .x import y`: x."""
+    """Top-level names of all modules that a file imports: x for `import x.y` and `from .x import y`."""
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.split(".")[0]
@@ -43,41 +43,41 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def with_imports(path: Path, folder: Path) -> set[Path]:
-    """A file and all that it imports from beside it or from `folder`, its plugin's, by way of others too.
+    """A file and what it imports, directly or not, from its folder or from `folder`, that of its plugin.
 
-    Of a package every file counts.
+    All files of an imported package are included.
     """
-    found, left = set(), [path]
+    files, left = set(), [path]
     while left:
         file = left.pop()
-        if file not in found:
-            found.add(file)
+        if file not in files:
+            files.add(file)
             beside = [place / name for place in {file.parent, folder} for name in imported(file) if name != OURS]
             left += [module for name in beside if (module := name.with_suffix(".py")).is_file()]
             left += [module for name in beside for module in name.rglob("*.py")]
-    return found
+    return files
 
 
 def definitions(plugins: Iterable[str]) -> dict[str, set[Path]]:
-    """Kind -> the file that registers it and what that file imports; raises ValueError if a name is taken.
+    """Kind -> the file that registers it and what that file imports; ValueError if a name is taken.
 
-    "": all files of all plugins, for a kind whose name is not literal in any of them.
+    "" -> all files of all plugins, for kinds whose name is computed.
     """
     owners: dict[str, Path] = {}
-    found: dict[str, set[Path]] = {"": set()}
+    sources: dict[str, set[Path]] = {"": set()}
     for plugin in map(Path, plugins):
         files = with_imports(plugin, plugin.parent)
-        found[""] |= files
+        sources[""] |= files
         for path in sorted(files):
             for kind in registered(path):
                 if kind in ATTENTION_OPTIONS:
                     raise ValueError(f"plugins: {path} registers {kind!r}, which is built in; use another name")
                 if owners.setdefault(kind, path) != path:
                     raise ValueError(f"plugins: {owners[kind]} and {path} both register {kind!r}; rename one")
-                found[kind] = with_imports(path, plugin.parent)
-    return found
+                sources[kind] = with_imports(path, plugin.parent)
+    return sources
 
 
 def hashes(files: Iterable[Path]) -> list[str]:
-    """The SHA-256 of each file's content, sorted. Names and places are not part of it."""
+    """The sorted SHA-256 of the files' contents; their names and folders do not matter."""
     return sorted({hashlib.sha256(path.read_bytes()).hexdigest() for path in files})

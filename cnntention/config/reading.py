@@ -1,4 +1,4 @@
-"""From YAML and plain mappings to a study; what is wrong with them becomes one sentence."""
+"""Read a study from YAML files or mappings; an error becomes one sentence."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,20 +14,20 @@ from cnntention.errors import UserError
 
 
 def place(loc: Iterable[str | int], config: Any) -> list[str | int]:
-    """pydantic's location as the file has it: without its tags, and without the 0 of a list that was given as one."""
+    """pydantic's location as it is in the file: without union tags, and without the index of a one-element list."""
     hidden = set(ATTENTION_OPTIONS) | {"plugin", "idx", "cifar-binary", "npz", "cuematch"}
-    found: list[str | int] = []
+    keys: list[str | int] = []
     for i, part in enumerate(loc):
         listed = isinstance(config, list | tuple)
         if (part in hidden and i > 1) or (isinstance(part, int) and not listed):
             continue
-        found.append(part)
+        keys.append(part)
         config = config[part] if listed else config.get(part) if isinstance(config, Mapping) else None
-    return found
+    return keys
 
 
 def sentence(error: ValidationError, config: Mapping) -> str:
-    """The first thing that pydantic found wrong, as one sentence with the key it is under."""
+    """pydantic's first error as one sentence that starts with its key."""
     first = error.errors()[0]
     loc = place(first["loc"], config)
     key = ".".join(str(part) for part in loc if part != "[key]")
@@ -45,7 +45,7 @@ def sentence(error: ValidationError, config: Mapping) -> str:
 
 
 def parse_study(config: Mapping) -> Study:
-    """A study from plain mappings; raises UserError with one sentence."""
+    """A study from mappings; raises UserError with one sentence."""
     try:
         return Study.model_validate(dict(config))
     except ValidationError as error:
@@ -55,7 +55,7 @@ def parse_study(config: Mapping) -> Study:
 
 
 def load(paths: Iterable[str | Path]) -> Study:
-    """A study from YAML or JSON files; later ones are laid over earlier ones."""
+    """A study from YAML or JSON files, each laid over the ones before it."""
     config: dict = {}
     for path in map(Path, paths):
         try:
@@ -77,9 +77,10 @@ def parse_json(path: Path, text: str) -> Any:
 
 
 def parse_yaml(path: Path, text: str) -> Any:
-    import yaml  # not for the steps of a workflow: those are given JSON
+    import yaml  # slow to import; steps of a workflow read JSON
 
     try:
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # ten times as fast, where libyaml is
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml, ten times as fast
+        return yaml.load(text, loader)
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not YAML ({str(error).splitlines()[0]}).") from None

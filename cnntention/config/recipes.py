@@ -1,4 +1,4 @@
-"""Recipes: the optimizer, the learning rate's course and the rest of how a model is trained."""
+"""Recipes: optimizer, learning-rate schedule, and everything else about the training of a model."""
 
 from typing import Literal
 
@@ -11,34 +11,34 @@ class Optimizer(Strict, json_schema_extra=may_be_partial):
     """The update rule."""
 
     name: Literal["sgd", "adam", "adamw"]
-    """Adam couples weight decay into the gradient (L2), AdamW does not: this decides whether a gate opens."""
+    """Adam adds weight decay to the gradient (L2), AdamW does not; it matters for gates that start closed."""
     lr: float = Field(gt=0)
     """Peak learning rate."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Of SGD."""
+    """Momentum of SGD."""
     nesterov: bool = False
-    """Of SGD."""
+    """Whether SGD uses Nesterov's momentum."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """Of Adam and AdamW."""
+    """Decay rates of the moments, for Adam and AdamW."""
     weight_decay: float = Field(0.0, ge=0)
-    """As torch's optimizers define it."""
+    """Weight decay, as torch's optimizers define it."""
     decay_exempt: tuple[Literal["gates", "biases", "norms", "attention"], ...] = ()
-    """Parameters that are not decayed."""
+    """Parameters without weight decay."""
 
 
 class Schedule(Strict, json_schema_extra=may_be_partial):
     """The learning rate over the epochs."""
 
     name: Literal["constant", "multistep", "cosine", "onecycle"]
-    """multistep: times gamma after each milestone; cosine: to 0; onecycle: up, then to 0 (Smith 2018)."""
+    """multistep: multiplied by gamma after each milestone; cosine: to 0; onecycle: up, then to 0 (Smith 2018)."""
     milestones: tuple[int, ...] = ()
-    """Of multistep: epochs after which the rate drops."""
+    """multistep: epochs after which the learning rate drops."""
     gamma: float = Field(0.1, gt=0, le=1)
-    """Of multistep: the factor."""
+    """multistep: factor of each drop."""
     warmup_epochs: float = Field(0, ge=0)
-    """Of constant, multistep and cosine: epochs of linear warm-up."""
+    """constant, multistep, cosine: epochs of linear warm-up."""
     peak: float = Field(0.3, gt=0, lt=1)
-    """Of onecycle: the share of the steps at which the rate peaks."""
+    """onecycle: share of the steps after which the learning rate peaks."""
 
     @model_validator(mode="after")
     def milestones_belong_to_multistep(self) -> "Schedule":
@@ -50,21 +50,21 @@ class Schedule(Strict, json_schema_extra=may_be_partial):
 
 
 class Stop(Strict, json_schema_extra=may_be_partial):
-    """Early stopping on the monitored split's error, as skorch counts it (the study's library)."""
+    """Early stopping on the monitored split's error, counted as by skorch, the study's library."""
 
     patience: int = Field(ge=1)
-    """Epochs in a row without improvement after which training ends."""
+    """Training ends after this many epochs in a row without improvement."""
     threshold: float = Field(1e-4, ge=0, lt=1)
-    """An improvement is an error below the last improvement's error times (1 - threshold)."""
+    """An epoch improves if its error is below (1 - threshold) times that of the last improvement."""
 
 
 class Recipe(Strict, json_schema_extra=may_extend):
     """A named way of training, the same for every model it is used on."""
 
     epochs: int = Field(ge=1)
-    """Passes over the train split, at most."""
+    """Passes over the train split; fewer with early stopping."""
     batch_size: int = Field(128, ge=1)
-    """Images a step; the last, smaller batch of an epoch is used too."""
+    """Images per step; the smaller last batch of an epoch is used too."""
     optimizer: Optimizer
     """The update rule."""
     schedule: Schedule
@@ -72,19 +72,19 @@ class Recipe(Strict, json_schema_extra=may_extend):
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """tf32: TF32 convolutions and matrix products; bf16: autocast of the forward pass. Weights and optimizer: fp32."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Of the cross-entropy."""
+    """Label smoothing of the cross-entropy."""
     monitor: Literal["val", "test"] = "val"
-    """The split that is scored after every epoch. test, as the original study did, leaks if it stops or selects."""
+    """The split scored after every epoch. test, as in the original study, leaks if it stops or selects."""
     stop: Stop | None = None
     """Early stopping; none when empty."""
     select: Literal["last", "best"] = "last"
-    """The run's result: the weights of the last epoch, or of the one with the best accuracy on the monitored split."""
+    """Weights to keep: of the last epoch, or of the epoch with the best accuracy on the monitored split."""
     divergence: Literal["stop", "keep"] = "stop"
-    """When the loss is not finite: stop with an error, or end the run there, marked, with the last sound weights."""
+    """If the loss is not finite: stop with an error, or keep the run, marked, with the last finite weights."""
 
     @property
     def leaks(self) -> bool:
-        """Whether the test split decides which weights are the result."""
+        """Whether the test split decides which weights are kept."""
         return self.monitor == "test" and (self.stop is not None or self.select == "best")
 
     def identity(self) -> dict:

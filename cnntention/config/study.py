@@ -1,4 +1,4 @@
-"""The whole study and its run table: which runs there are, and the key of all that determines their bytes."""
+"""The whole study and its run table: all runs, each with a key of everything that determines its bytes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,39 +26,39 @@ from cnntention.config.recipes import Recipe
 
 
 class Study(Strict):
-    """The whole configuration: the study's methods section."""
+    """The whole configuration."""
 
     study: StudyInfo
-    """What is run now."""
+    """Name, question and experiments."""
     datasets: dict[Name, Dataset]
-    """The images."""
+    """The datasets."""
     models: dict[Name, Model]
     """The networks."""
     recipes: dict[Name, Recipe]
-    """The ways of training."""
+    """Ways of training."""
     experiments: dict[Name, Experiment]
-    """The questions, as grids of runs."""
+    """Questions, as grids of runs."""
     evaluation: Evaluation = Evaluation()
     """How the test split is scored."""
     diagnostics: Diagnostics = Diagnostics()
-    """How the attention of a finished run is examined."""
+    """How the attention of a finished run is diagnosed."""
     explanation: Explanation = Explanation()
-    """Which test images are explained."""
+    """Which test images are explained, and how the maps are scored."""
     profiling: Profiling = Profiling()
     """How cost is measured."""
     statistics: Statistics = Statistics()
     """How runs are compared."""
     claims: dict[str, Claim] = Field({})
-    """What is claimed, and how it is tested."""
+    """Claims, and how they are tested."""
     published: tuple[PublishedResult, ...] = ()
-    """The original study's numbers."""
+    """The original study's results."""
     plugins: tuple[str, ...] = ()
-    """Python files that register attention modules of your own."""
+    """Python files that register your own attention modules."""
 
     @model_validator(mode="before")
     @classmethod
     def extend(cls, data: Any) -> Any:
-        """`extends: <name>` in a dataset, a model or a recipe: what that one says, but for the keys given anew."""
+        """Resolve `extends: <name>` in datasets, models and recipes."""
         if not isinstance(data, Mapping):
             return data
         sections = {name: data[name] for name in ("datasets", "models", "recipes") if name in data}
@@ -109,9 +109,9 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def kinds_exist(self) -> "Study":
-        definitions(self.plugins)  # refuses names that are taken
+        definitions(self.plugins)  # raises if a name is taken
         if self.plugins:
-            return self  # a kind's name may be computed: models.registry.check() imports the plugins and knows all
+            return self  # a kind's name may be computed; models.registry.check() imports the plugins and checks all
         for name, model in self.models.items():
             for stage, slot in model.modules.items():
                 for options in slot:
@@ -124,17 +124,17 @@ class Study(Strict):
 
     @property
     def plugin_hashes(self) -> list[str]:
-        """Of the plugins' files and what these import from beside them."""
+        """Hashes of the plugins' files and of what these import from their folders."""
         return hashes(self._definitions[""])
 
     def model_identity(self, name: str) -> dict:
-        """All that determines a network. A plugin's kind: also the file that defines it, and what that imports.
+        """Everything that determines a network; for a plugin's kind also the file that defines it and its imports.
 
-        A kind whose name no plugin has as a literal (it is computed) depends on all files of all plugins.
+        A kind whose registered name is computed, not literal, depends on all files of all plugins.
         """
         model, every = self.models[name], self._definitions[""]
-        own = [self._definitions.get(kind, every) for kind in model.kinds if kind not in ATTENTION_OPTIONS]
-        return model.identity() | ({"plugins": hashes(set().union(*own))} if own else {})
+        files = [self._definitions.get(kind, every) for kind in model.kinds if kind not in ATTENTION_OPTIONS]
+        return model.identity() | ({"plugins": hashes(set().union(*files))} if files else {})
 
     def data_key(self, dataset: str) -> str:
         return digest(self.datasets[dataset].preparation())
@@ -188,7 +188,7 @@ class Study(Strict):
         return list(dict.fromkeys(run.dataset for run in self.runs()))
 
     def part(self) -> "Study":
-        """The study without what its experiments do not use: what its report can tell."""
+        """The study reduced to what its experiments use; the report's key depends on nothing else."""
         runs, experiments = self.runs(), set(self.study.experiments)
         claims = {name: claim for name, claim in self.claims.items() if claim.experiment in experiments}
         told = claims.values()
@@ -215,7 +215,7 @@ class Study(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training: dataset x model x recipe x seed. `key` hashes all that determines its bytes, but the seed."""
+    """One training: dataset x model x recipe x seed. `key` hashes everything else that determines its bytes."""
 
     dataset: str
     model: str

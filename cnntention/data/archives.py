@@ -1,4 +1,4 @@
-"""Fetch a dataset's source files: whatever the place, a file gets its name only once its SHA-256 is right."""
+"""Fetch a dataset's source files. A file gets its name only after its SHA-256 has been checked."""
 
 import http
 import re
@@ -17,24 +17,24 @@ from cnntention.errors import UserError
 
 PAUSES = (1.0, 3.0, 9.0)  # s before the second, third and fourth attempt at a URL
 TIMEOUT = (10, 60)  # s to connect; s without a byte
-BUSY = {408, 425, 429, 500, 502, 503, 504}  # HTTP answers that may be better in a moment
+BUSY = {408, 425, 429, 500, 502, 503, 504}  # HTTP status codes worth another attempt
 
 
 class PlaceFailed(Exception):
-    """One place could not give the right file; says why."""
+    """A source did not provide the right file; the message says why."""
 
 
 def raw_path(dataset: str, archive: Archive) -> str:
-    """Where the workflow keeps the file. Part of its hash is in the name: another source is another file."""
+    """Where the workflow keeps the file. Its name contains part of the hash, so another source is another file."""
     return f"data/raw/{dataset}/{archive.sha256[:8]}-{archive.filename}"
 
 
 def fetch(archive: Archive, target: Path, dataset: str, progress: bool | None = None, field: str | None = None) -> Path:
-    """Make `target`, which is `raw_path(dataset, archive)`, hold the archive's bytes; return it.
+    """Make sure that `target`, which is `raw_path(dataset, archive)`, contains the archive; return it.
 
-    Taken from the first of: `target` itself, a file put by hand in the folder above it or beside it under its
+    Sources, in order: `target` itself, a file that the user put into its folder or the folder above under its
     published name, each of `archive.urls`. `progress` shows a bar (None: if stderr is a terminal); `field` is
-    the archive's key in the dataset's source, for the message. Raises UserError if no place has the bytes.
+    the archive's key in the dataset's source, for the message. Raises UserError if no source has the right bytes.
     """
     target = Path(target)
     try:
@@ -53,7 +53,7 @@ def fetch(archive: Archive, target: Path, dataset: str, progress: bool | None = 
                 say(f"{archive.filename} could not be had from {failures[-1]}")
             else:
                 return target
-    except OSError as error:  # those of the places are PlaceFailed by now
+    except OSError as error:  # of `target`: errors of a source are PlaceFailed
         raise UserError(
             f"{error.filename or target}: {error.strerror or error}, while {archive.filename} was fetched "
             f"for {dataset}; free space or allow the access, then run it again."
@@ -66,7 +66,7 @@ def fetch(archive: Archive, target: Path, dataset: str, progress: bool | None = 
 
 
 def from_hand(archive: Archive, target: Path) -> bool:
-    """Take the file that somebody put at data/raw/[<dataset>/]<filename>, if its bytes are right."""
+    """Use a file that the user put at data/raw/[<dataset>/]<filename>, if its hash is right."""
     for place in (target.parent.parent / archive.filename, target.parent / archive.filename):
         if not place.is_file():
             continue
@@ -81,19 +81,19 @@ def from_hand(archive: Archive, target: Path) -> bool:
 
 
 def store(archive: Archive, target: Path, get_it: Callable[[Path], None]) -> None:
-    """Have `get_it` write a temporary file; it becomes `target` if its hash is right, else it is removed."""
+    """`get_it` writes a temporary file, which becomes `target` if its hash is right; else raise PlaceFailed."""
     with files.atomic(target) as temporary:
         get_it(temporary)
-        found = files.sha256(temporary)
-        if found != archive.sha256:
+        actual = files.sha256(temporary)
+        if actual != archive.sha256:
             raise PlaceFailed(
                 f"wrong bytes: expected SHA-256 {short(archive.sha256)}, "
-                f"got {short(found)} ({temporary.stat().st_size:,} bytes)"
+                f"got {short(actual)} ({temporary.stat().st_size:,} bytes)"
             )
 
 
 def get(place: str, path: Path, progress: bool | None) -> None:
-    """Write to `path` what is at a URL, or in a local file (anything without "://")."""
+    """Copy a URL, or a local file (anything without "://"), to `path`."""
     if "://" not in place:
         return copy(Path(place).expanduser(), path)
     url = urlparse(place)
@@ -114,7 +114,7 @@ def copy(source: Path, path: Path) -> None:
 
 
 def download(url: str, path: Path, bar: bool) -> None:
-    """Write `url` to `path`; tried again after each of PAUSES if the failure may pass. Raises PlaceFailed."""
+    """Download `url` to `path`, with a retry after each of PAUSES if the error may be temporary. Raises PlaceFailed."""
     from requests import RequestException
 
     name = Path(urlparse(url).path).name
@@ -136,19 +136,19 @@ def download(url: str, path: Path, bar: bool) -> None:
 
 
 def transfer(url: str, path: Path, name: str, bar: bool) -> None:
-    """One attempt."""
+    """One attempt to download."""
     from pooch import HTTPDownloader
     from tqdm import tqdm
 
-    # The file itself is a .gz: a server must not be asked to compress it again and the client to unpack it.
+    # no transfer encoding: the file is a .gz already, and requests would unpack it
     headers = {"Accept-Encoding": "identity"}
-    # pooch sets the total; until then 1, because tqdm has no truth value without one.
+    # pooch sets the total; without any, tqdm has no truth value
     with tqdm(desc=name, total=1, unit="B", unit_scale=True) if bar else nullcontext(False) as shown:
         HTTPDownloader(shown, chunk_size=1 << 16, timeout=TIMEOUT, headers=headers)(url, path, None)
 
 
 def explain(error: Exception) -> tuple[str, bool]:
-    """What went wrong with a request, in a few words, and whether it may pass by itself."""
+    """Why a request failed, in a few words, and whether another attempt may succeed."""
     import requests
 
     if isinstance(error, requests.HTTPError):
@@ -162,7 +162,7 @@ def explain(error: Exception) -> tuple[str, bool]:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off", True
     if isinstance(error, requests.ConnectionError):
-        # requests wraps the system's words in three layers of its own
+        # requests wraps the system's message in three layers
         system = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
         return f"cannot connect ({system[1] if system else 'no connection'})", True
     return f"{type(error).__name__} ({str(error).splitlines()[0] if str(error) else 'no details'})", False

@@ -1,7 +1,7 @@
-"""Batches of a split that lives on the device as uint8: shuffled, cropped, flipped and normalized there.
+"""Batches from a split that is on the device as uint8: shuffled, cropped, flipped and normalized there.
 
-Random draws come from CPU generators named by seed, purpose and epoch: the same on every device, and an epoch can
-be repeated without the ones before it, which is all that resuming needs.
+Random numbers come from CPU generators seeded by seed, purpose and epoch. So they are the same on every device, and
+resuming needs no generator state.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ from cnntention.seeding import generator
 class Batches:
     """A split on a device.
 
-    images: (N, C, H, W) uint8; labels: (N,) integers; mean, sd: per channel, for pixels in [0, 1]; extras: what else
-    is known of the images (index; of CueMatch mask and factors.*), as arrays of length N, not on the device.
+    images: (N, C, H, W) uint8; labels: (N,) integers; mean, sd: per channel, for pixels in [0, 1]; extras: further
+    arrays of length N, kept on the CPU (index; for CueMatch mask and factors.*).
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Batches:
         augment = augment or Augmentation()
         self.flip, self.pad = augment.flip, augment.crop_padding
         pixels = F.pad(torch.from_numpy(images), (self.pad,) * 4)
-        # NHWC: a gathered batch then is channels_last, the layout in which the convolutions are fast
+        # NHWC: a gathered batch is then channels_last, in which convolutions are fast
         self.pixels = pixels.permute(0, 2, 3, 1).contiguous().to(device)
         self.labels = torch.from_numpy(labels).long().to(device)
         self.height, self.width = images.shape[2:]
@@ -56,7 +56,7 @@ class Batches:
         return (pixels.float() * self.scale + self.shift).permute(0, 3, 1, 2)
 
     def shuffled(self, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """An epoch of augmented training batches; the last one may be smaller."""
+        """One epoch of augmented training batches; the last may be smaller."""
         order = torch.randperm(len(self), generator=generator(seed, f"order/{epoch}")).to(self.device)
         draws = generator(seed, f"augment/{epoch}")
         size = (len(self),)
@@ -74,25 +74,25 @@ class Batches:
             yield self.normalized(pixels), self.labels[index]
 
     def _crop(self, index: Tensor, top: Tensor, left: Tensor, mirror: Tensor) -> Tensor:
-        """One gather: (B,) image numbers, offsets and mirrorings -> (B, H, W, C) uint8 of the crop's size."""
+        """Crop and mirror in one gather: (B,) image indices, offsets and flags -> (B, crop H, crop W, C) uint8."""
         rows = top[:, None] + torch.arange(self.crop[0], device=self.device)  # (B, H)
         across = torch.arange(self.crop[1], device=self.device)
         columns = left[:, None] + torch.where(mirror[:, None], across.flip(0), across)  # (B, W)
         return self.pixels[index[:, None, None], rows[:, :, None], columns[:, None, :]]
 
     def plain(self, index: Tensor | slice) -> Tensor:
-        """Images as they are, without their padding: (B, H, W, C) uint8."""
+        """Images without padding or augmentation: (B, H, W, C) uint8."""
         return self.pixels[index, self.pad : self.pad + self.height, self.pad : self.pad + self.width]
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The split as it is: no shuffling, no augmentation."""
+        """Batches in the split's order, without augmentation."""
         for start in range(0, len(self), batch_size):
             part = slice(start, start + batch_size)
             yield self.normalized(self.plain(part)), self.labels[part]
 
 
 def load_batches(folder: str | Path, dataset: Dataset, split: str, device: torch.device) -> Batches:
-    """A prepared split on the device, normalized as the dataset says; only `train` is augmented."""
+    """A prepared split on the device, with the dataset's normalization; only `train` is augmented."""
     part, card = read_split(folder, split), read_card(folder)
     fixed = dataset.normalize
     mean, sd = (fixed.mean, fixed.sd) if fixed else (card["mean"], card["sd"])

@@ -1,8 +1,8 @@
-"""Prepare a dataset: read its archives (or generate it), split it, measure it, write it; and read it back.
+"""Prepare a dataset: read its archives or generate it, split it, and write it with a card; read it back.
 
-A prepared dataset is a folder of `train.safetensors`, `val.safetensors`, `test.safetensors` and `card.json`,
-which is written last. Each split holds `images` uint8 (N, C, H, W), `labels` int64 (N,) and `index` int64
-(N,): the image's place in the published training or test set. The same source gives the same bytes, always.
+A prepared dataset is a folder with `train.safetensors`, `val.safetensors`, `test.safetensors` and `card.json`,
+which is written last. A split has `images` uint8 (N, C, H, W), `labels` int64 (N,) and `index` int64 (N,), the
+image's position in the published training or test set. The same source always gives the same bytes.
 """
 
 import math
@@ -18,14 +18,14 @@ from cnntention.data.readers import Published, read_archives
 from cnntention.errors import UserError
 
 SPLITS = ("train", "val", "test")
-VALIDATION, SUBSET = 0, 1  # purposes: each draws its own random words
+VALIDATION, SUBSET = 0, 1  # purposes: each has its own random stream
 MASK_CODES = {"background": 0, "match": 1, "cue": 2, "other": 3}  # of cuematch.Scenes.mask
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 (N, C, H, W), labels int64 (N,); extras: index and, of CueMatch, mask and factors.*"""
+    """images uint8 (N, C, H, W), labels int64 (N,); extras: index, and for CueMatch mask and factors.*"""
 
     images: np.ndarray
     labels: np.ndarray
@@ -35,11 +35,11 @@ class Split:
 def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> dict:
     """Write the dataset's splits and card to the folder `out`; return the card.
 
-    `raw` has the path of each of the source's archives, by field name (none for CueMatch). Raises UserError
-    if an archive is damaged, is not the file that the configuration names, or has too few images.
+    `raw`: field name -> path of each of the source's archives (none for CueMatch). Raises UserError if an archive
+    is damaged, has another hash than the configuration says, or has too few images.
     """
     out = Path(out)
-    (out / "card.json").unlink(missing_ok=True)  # so that a card never stands beside another preparation's splits
+    (out / "card.json").unlink(missing_ok=True)  # so that a card never describes other splits than its own
     if isinstance(dataset.source, CueMatchSource):
         splits, facts = generate(name, dataset)
     else:
@@ -57,7 +57,7 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
 
 
 def read_split(folder: Path, split: str) -> Split:
-    """One of the splits that `prepare` wrote; UserError if it is missing or broken."""
+    """A split that `prepare` wrote; UserError if it is missing or broken."""
     if split not in SPLITS:
         raise UserError(f"unknown split {split!r}; use {', '.join(SPLITS)}.")
     path = Path(folder) / f"{split}.safetensors"
@@ -76,7 +76,7 @@ def read_card(folder: Path) -> dict:
 
 
 def divide(name: str, dataset: Dataset, published: Published) -> dict[str, Arrays]:
-    """Take val out of the published training images; keep as many train and test images as are asked for."""
+    """Split the published training images into train and val; keep as many train and test images as configured."""
     labels = published.splits["train"][1].astype(np.int64)
     available, seed = len(labels), dataset.split_seed
 
@@ -114,7 +114,7 @@ def stratified(labels: np.ndarray, count: int, seed: int, purpose: int) -> np.nd
 
 
 def shuffled(count: int, seed: int, purpose: int) -> np.ndarray:
-    """0..count-1 in a random order that no numpy version changes: raw Philox words, sorted."""
+    """0..count-1 in a random order, the same in every numpy version: the argsort of raw Philox words."""
     key = np.array([seed % 2**64, purpose], np.uint64)
     return np.argsort(np.random.Philox(key=key).random_raw(count), kind="stable")
 
@@ -123,7 +123,7 @@ def shuffled(count: int, seed: int, purpose: int) -> np.ndarray:
 
 
 def generate(name: str, dataset: Dataset) -> tuple[dict[str, Arrays], dict]:
-    """CueMatch's splits, and what its card says besides what every card says."""
+    """CueMatch's splits, and the further fields of its card."""
     from cnntention.data import cuematch
 
     source = dataset.source
@@ -135,7 +135,7 @@ def generate(name: str, dataset: Dataset) -> tuple[dict[str, Arrays], dict]:
         options = {knob: getattr(source, knob) for knob in knobs}
         try:
             scenes = cuematch.generate(split, count, distances=distances, **options)
-        except ValueError as error:  # names the knob and what would do
+        except ValueError as error:  # its message names the key and the valid values
             raise UserError(f"datasets.{name}.source: {error}") from None
         splits[split] = {
             "images": scenes.images,
@@ -154,7 +154,7 @@ def generate(name: str, dataset: Dataset) -> tuple[dict[str, Arrays], dict]:
 
 
 def describe(name: str, dataset: Dataset, splits: dict[str, Arrays], facts: dict) -> dict:
-    """The card, all but the hashes of the files."""
+    """The card, without the hashes of the files."""
     source = dataset.source
     channels, height, width = splits["train"]["images"].shape[1:]
     mean, sd = moments(splits["train"]["images"])
@@ -191,6 +191,6 @@ def moments(images: np.ndarray) -> tuple[list[float], list[float]]:
         total += chunk.sum(axis=(0, 2, 3))
         squares += np.einsum("nchw,nchw->c", chunk, chunk)
     n = images.size // images.shape[1]
-    mean = [s / (255 * n) for s in total.tolist()]  # Python integers from here on: they do not overflow
+    mean = [s / (255 * n) for s in total.tolist()]  # Python integers from here: no overflow
     sd = [math.sqrt((n * q - s * s) / (255 * n) ** 2) for s, q in zip(total.tolist(), squares.tolist(), strict=True)]
     return mean, sd

@@ -1,6 +1,6 @@
-"""Read a dataset's archives as their authors publish them: IDX, CIFAR's binary version, .npz; nothing is unpacked.
+"""Read published archives in memory: IDX, CIFAR's binary version, .npz.
 
-Whatever is wrong with an archive becomes a UserError that names the file.
+A damaged or unsuitable archive raises a UserError that names the file.
 """
 
 import gzip
@@ -25,23 +25,23 @@ CIFAR_SHAPE = (3, 32, 32)
 
 @dataclass(frozen=True)
 class Published:
-    """A dataset as its authors publish it: {"train": (images, labels), "test": …} and the classes' names."""
+    """A dataset as published: {"train": (images, labels), "test": …} and the names of the classes."""
 
     splits: dict[str, tuple[np.ndarray, np.ndarray]]
     class_names: list[str] | None = None
 
 
 def read_archives(name: str, dataset: Dataset, raw: Mapping[str, Path]) -> Published:
-    """What the source's archives hold, checked; UserError names the file that is wrong."""
+    """Read and check the source's archives; UserError names a bad file."""
     source = dataset.source
     for key, archive in source.archives.items():
         if key not in raw:
             raise UserError(f"datasets.{name}.source.{key}: its file is not given; fetch it first.")
         with reading(raw[key]):
-            found = files.sha256(raw[key])
-        if found != archive.sha256:
+            actual = files.sha256(raw[key])
+        if actual != archive.sha256:
             raise UserError(
-                f"{raw[key]}: its SHA-256 is {found[:8]}…, not the {archive.sha256[:8]}… of "
+                f"{raw[key]}: its SHA-256 is {actual[:8]}…, not the {archive.sha256[:8]}… of "
                 f"datasets.{name}.source.{key}; delete it and fetch it again."
             )
     if source.format == "idx":
@@ -56,7 +56,7 @@ def read_archives(name: str, dataset: Dataset, raw: Mapping[str, Path]) -> Publi
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what readers raise on a damaged archive into a sentence that names it."""
+    """Turn the exceptions of a damaged archive into a UserError that names it."""
     try:
         yield
     except (
@@ -124,12 +124,12 @@ def read_cifar(path: Path, source: CifarBinarySource) -> Published:
 
 
 def read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
-    """The tar.gz's wanted files by name, in whatever folder of it; read in memory, nothing is unpacked.
+    """The wanted files of a tar.gz by name, from any of its folders, read in memory.
 
-    A link or a device of a wanted name is refused.
+    Raises UserError if one is a link or a device, or is there twice.
     """
-    found: dict[str, bytes] = {}
-    # Read as a stream to its very end, so that gzip's own checksum is checked as well.
+    members: dict[str, bytes] = {}
+    # read as a stream to the end, so that gzip checks its checksum too
     with reading(path), gzip.open(path) as unzipped:
         with tarfile.open(fileobj=unzipped, mode="r|", bufsize=1 << 20) as tar:
             for member in tar:
@@ -138,16 +138,16 @@ def read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
                     continue
                 if not member.isreg():
                     raise bad(path, f"{member.name} is not a regular file in it")
-                if name in found:
+                if name in members:
                     raise bad(path, f"has more than one {name}")
-                found[name] = tar.extractfile(member).read()
+                members[name] = tar.extractfile(member).read()
         while unzipped.read(1 << 20):
             pass
-    return found
+    return members
 
 
 def read_npz(path: Path) -> Published:
-    """An .npz with train_images, train_labels, test_images, test_labels; nothing is unpickled."""
+    """An .npz with train_images, train_labels, test_images, test_labels; pickled arrays are refused."""
     names = [f"{split}_{what}" for split in ("train", "test") for what in ("images", "labels")]
     with reading(path):
         archive = np.load(path, allow_pickle=False)
@@ -171,9 +171,9 @@ def read_npz(path: Path) -> Published:
 
 
 def check(published: Published, raw: Mapping[str, Path]) -> None:
-    """Refuse labels that do not fit the images or the classes 0..K-1, of which none may be empty in train.
+    """Raise UserError if labels do not match the images, are not 0..K-1, or leave a class without training images.
 
-    Where the archive names its classes, their number is K, and a class may be empty.
+    If the archive names its classes, K is their number, and a class may be empty.
     """
     named = published.class_names
     shape = published.splits["train"][0].shape[1:]

@@ -1,8 +1,8 @@
-"""Attention modules: (B, C, H, W) -> (B, C, H, W), each registered under the `kind` that config.yaml names.
+"""Attention modules: (B, C, H, W) -> (B, C, H, W), each registered under its `kind` in config.yaml.
 
-A module of your own subclasses `Attention` (or any nn.Module that takes `channels` first and keeps the shape) and
-stands under `@register("its-kind")`; its constructor's keywords are its options in config.yaml. If it needs an
-operation that PyTorch has no deterministic GPU kernel for, its class says `deterministic = False`.
+To add one, decorate a subclass of `Attention` (or any nn.Module that takes `channels` first and keeps the shape) with
+`@register("its-kind")`; its constructor's keywords are its options in config.yaml. A class that uses an operation
+without a deterministic GPU kernel needs `deterministic = False`. See docs/extending.md.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ KINDS: dict[str, type[nn.Module]] = {}
 
 
 def register(kind: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
-    """Class decorator: make a module known as `kind`, a name that no other file has registered."""
+    """Class decorator: register a module as `kind`; ValueError if another file has registered that name."""
 
     def add(cls: type[nn.Module]) -> type[nn.Module]:
         known = KINDS.setdefault(kind, cls)
@@ -30,9 +30,10 @@ def register(kind: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
 
 
 class Attention(nn.Module):
-    """Base: joins `attend(x)` with the features that go round it.
+    """Base class: combines `attend(x)` with its input.
 
-    residual: "none" y = f(x); "plain" y = x + f(x); "gated" y = x + gate f(x), one scalar that starts at `gate_init`.
+    residual: "none" y = f(x); "plain" y = x + f(x); "gated" y = x + gate f(x), with one scalar gate that starts at
+    `gate_init`.
     """
 
     def __init__(self, residual: str = "gated", gate_init: float = 0.0, gate_learned: bool = True):
@@ -52,25 +53,25 @@ class Attention(nn.Module):
         raise NotImplementedError
 
     def maps(self, x: Tensor) -> dict[str, Tensor]:
-        """What the module looks at, given its input `x`; names and shapes are the kind's own."""
+        """Attention maps or gates for the input `x`; names and shapes depend on the kind."""
         return {}
 
 
 def dot_product(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """softmax(scale q k^T) v for (B, heads, L, d). The branches only make it faster; results match up to rounding."""
     dim, length = q.shape[-1], q.shape[-2]
-    if q.device.type == "cuda":  # the fused kernels want a multiple of 8 numbers a head, or store (L, L) scores
+    if q.device.type == "cuda":  # fused kernels need d to be a multiple of 8; without them (L, L) scores are stored
         return padded(q, k, v, scale, -dim % 8)
     if q.device.type != "cpu":
         return padded(q, k, v, scale, 0)
-    with torch.autocast("cpu", enabled=False):  # the precision is that of q, k and v
+    with torch.autocast("cpu", enabled=False):  # keep the precision of q, k and v
         if q.dtype == torch.bfloat16 and length <= 256:
             return in_pieces(q, k, v, scale)
         return padded(q, k, v, scale, max(0, 16 - dim))  # the kernel is slow on narrow heads
 
 
 def padded(q: Tensor, k: Tensor, v: Tensor, scale: float, extra: int) -> Tensor:
-    """Fused attention with `extra` zeros behind each head's numbers, which change no dot product."""
+    """Fused attention with each head padded by `extra` zeros, which change no dot product."""
     if not extra:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
     wide = (F.pad(t, (0, extra)) for t in (q, k, v))
@@ -78,9 +79,9 @@ def padded(q: Tensor, k: Tensor, v: Tensor, scale: float, extra: int) -> Tensor:
 
 
 def in_pieces(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """The equation itself, a few images at a time: for short sequences in bf16 faster than the CPU's fused kernel.
+    """Plain attention, a few images at a time: for short sequences in bf16 faster than the CPU's fused kernel.
 
-    A piece's scores, (images, heads, L, L), fit the cache; all are kept for the backward pass, hence only short ones.
+    A piece's scores, (images, heads, L, L), fit the cache. The backward pass keeps them all, so only for short L.
     """
     images = max(1, 2**21 // (q.shape[1] * q.shape[2] ** 2))
     pieces = zip(q.split(images), k.split(images), v.split(images), strict=True)
@@ -90,7 +91,7 @@ def in_pieces(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
 def sine_positions(channels: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
     """(1, C, H, W): sines and cosines of row and column, a quarter of the channels each (Vaswani et al. 2017, 3.5).
 
-    Frequencies fall geometrically from 1 to 1/100 per pixel: the grids have at most 32 places, not 10,000 words.
+    Frequencies fall geometrically from 1 to 1/100 per pixel, since the grids have at most 32 rows, not 10,000 words.
     """
     quarter = -(-channels // 4)
     frequencies = 100.0 ** (-torch.arange(quarter, device=device) / quarter)
@@ -104,9 +105,9 @@ def sine_positions(channels: int, height: int, width: int, device: torch.device 
 class MultiHead(Attention):
     """Multi-head dot-product self-attention over all positions (Vaswani et al. 2017, arXiv 1706.03762, eq. 1).
 
-    query, key, value and `out` are 1x1 convolutions with bias. query_key: "learned"; "frozen" as initialized; "zero",
-    uniform attention. positions: "sine" adds a fixed encoding to what queries and keys are made of. Differs from the
-    paper: no normalization, no dropout, a learned gate on the output, no positions unless asked for.
+    query, key, value and `out` are 1x1 convolutions with bias. query_key: "learned"; "frozen" as initialized; "zero"
+    for uniform attention. positions: "sine" adds a fixed encoding to the input of queries and keys. Differs from the
+    paper: no normalization, no dropout, a learned gate on the output, positions are optional.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class MultiHead(Attention):
         return nn.Conv2d(channels, channels, 1)
 
     def heads_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """q, k, v: (B, heads, HW, C / heads), each contiguous in its last dimension (else SDPA's slow path)."""
+        """q, k, v: (B, heads, HW, C / heads), contiguous in the last dimension, else SDPA is slow."""
         convs = (self.query, self.key, self.value)
         weight = torch.cat([conv.weight for conv in convs])
         bias = torch.cat([conv.bias for conv in convs])
@@ -165,9 +166,9 @@ class MultiHead(Attention):
 
 @register("self-attention")
 class SelfAttention(MultiHead):
-    """Single-head self-attention of full width, as the study has it: out = gate * softmax(q k^T) v + x.
+    """Single-head self-attention of full width, as in the study: out = gate * softmax(q k^T) v + x.
 
-    Differs from Vaswani et al. 2017: one head, no 1/sqrt(d) unless `scale` is empty, no output projection.
+    Differs from Vaswani et al. 2017: one head, no output projection, and no factor 1/sqrt(d) unless `scale` is None.
     """
 
     def __init__(
@@ -189,8 +190,8 @@ class SelfAttention(MultiHead):
 class CBAM(Attention):
     """Convolutional Block Attention Module (Woo et al. 2018, arXiv 1807.06521, eq. 2-3): channel, then spatial gate.
 
-    Differs from the paper as the study does: no BatchNorm after the 7x7 convolution, which has a bias, and a plain
-    outer residual (`residual: none` takes it away).
+    Differs from the paper as in the study: the 7x7 convolution has a bias and no BatchNorm, and there is a plain outer
+    residual (none with `residual: none`).
     """
 
     def __init__(self, channels: int, reduction: int = 16, residual: str = "plain", **gate):
@@ -218,6 +219,6 @@ class CBAM(Attention):
         return x * self.spatial_gate(x)
 
     def maps(self, x: Tensor) -> dict[str, Tensor]:
-        """{"channel": (B, C), "spatial": (B, H, W)}, the gates' values in (0, 1)."""
+        """{"channel": (B, C), "spatial": (B, H, W)}: values of the gates, in (0, 1)."""
         channel = self.channel_gate(x)
         return {"channel": channel.flatten(1), "spatial": self.spatial_gate(x * channel).squeeze(1)}

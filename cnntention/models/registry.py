@@ -1,4 +1,4 @@
-"""A model from its configuration: the backbone, then the attention modules into its slots."""
+"""Build a model from its configuration, and read its attention modules."""
 
 import importlib.util
 import inspect
@@ -19,9 +19,9 @@ from cnntention.seeding import seeded
 
 
 def load_plugins(paths: Iterable[str]) -> None:
-    """Import the files that register a user's own attention modules; raises UserError if one cannot be imported.
+    """Import the files that register a user's attention modules; raises UserError if one cannot be imported.
 
-    `import helper` and `from . import helper` find what lies beside the plugin.
+    In a plugin `import helper` and `from . import helper` import from the plugin's folder.
     """
     for path in paths:
         folder = Path(path).resolve().parent
@@ -40,13 +40,13 @@ def load_plugins(paths: Iterable[str]) -> None:
         except Exception as error:
             raise UserError(f"plugins: {path} cannot be imported ({type(error).__name__}: {error}).") from error
         for file in with_imports(Path(path), Path(path).parent) - {Path(path)}:
-            found = getattr(sys.modules.get(file.stem), "__file__", None)
-            if found and file.resolve().parent == folder and Path(found).resolve() != file.resolve():
-                raise UserError(f"plugins: `import {file.stem}` finds {found}, not {file}; rename the latter.")
+            actual = getattr(sys.modules.get(file.stem), "__file__", None)
+            if actual and file.resolve().parent == folder and Path(actual).resolve() != file.resolve():
+                raise UserError(f"plugins: `import {file.stem}` finds {actual}, not {file}; rename the latter.")
 
 
 def check(study: Study) -> None:
-    """Load the study's plugins and refuse a kind or an option that nothing registered; raises UserError."""
+    """Load the study's plugins; raises UserError for an attention kind or option that is not registered."""
     load_plugins(study.plugins)
     for name, model in study.models.items():
         placed = ((stage, options) for stage, slot in model.modules.items() for options in slot)
@@ -61,7 +61,7 @@ def check(study: Study) -> None:
 
 
 def options_of(cls: type[nn.Module]) -> set[str]:
-    """Keywords of a module's constructor; where it passes keywords on, those of `Attention`, the base, too."""
+    """Keywords of a module's constructor; with **keywords also those of the base class `Attention`."""
     parameters = list(inspect.signature(cls.__init__).parameters.values())
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         parameters += inspect.signature(Attention.__init__).parameters.values()
@@ -69,14 +69,14 @@ def options_of(cls: type[nn.Module]) -> set[str]:
 
 
 def has_deterministic_form(model: Model) -> bool:
-    """Whether no attention module of the model says `deterministic = False` in its class."""
+    """Whether no attention class of the model has `deterministic = False`."""
     return all(getattr(KINDS[kind], "deterministic", True) for kind in model.kinds)
 
 
 def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet:
     """The network of a configured model, initialized from `seed`.
 
-    Backbone and attention draw from streams of their own, so all models of one seed start from the same backbone.
+    Backbone and attention use separate random streams, so all models start from the same backbone for the same seed.
     """
     with seeded(seed, "init/backbone"):
         net = ResNet(model.depth, model.width, in_channels, classes)
@@ -89,7 +89,7 @@ def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet
 
 
 def fill(slot: tuple, channels: int) -> nn.Module:
-    """The module of a slot, or its modules one after the other."""
+    """The module of a slot; several become an nn.Sequential."""
     modules = [KINDS[options.kind](channels, **options.model_dump(exclude={"kind"})) for options in slot]
     return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
 
@@ -97,7 +97,7 @@ def fill(slot: tuple, channels: int) -> nn.Module:
 def attention_modules(net: ResNet) -> Iterator[tuple[str, nn.Module]]:
     """(name, module) of every attention module, in the order of the network.
 
-    The name is the slot's, stage1 or stage1_block0; if it holds several modules, stage1_0, stage1_1 and so on.
+    The name is that of the slot, stage1 or stage1_block0; with several modules in a slot stage1_0, stage1_1, ...
     """
     for slot, module in net.attention.items():
         several = type(module) is nn.Sequential  # made by `fill`
@@ -105,7 +105,7 @@ def attention_modules(net: ResNet) -> Iterator[tuple[str, nn.Module]]:
 
 
 def attention_state(net: ResNet) -> dict[str, float]:
-    """How each attention module stands: `<name>.gate`, and the L2 norm of each weight, `<name>.query` and so on."""
+    """Of each attention module the gate, `<name>.gate`, and the L2 norm of each weight, `<name>.query` and so on."""
     state = {}
     for name, module in attention_modules(net):
         for path, value in module.named_parameters():
@@ -118,7 +118,7 @@ def attention_state(net: ResNet) -> dict[str, float]:
 
 @torch.no_grad()
 def attention_maps(net: ResNet, images: Tensor) -> dict[str, dict[str, Tensor]]:
-    """What each attention module looks at on (B, C, H, W) normalized images: name -> `module.maps(its input)`."""
+    """Attention maps for (B, C, H, W) normalized images: name -> `module.maps(its input)`."""
     inputs: dict[str, Tensor] = {}
     hooks = [
         module.register_forward_pre_hook(lambda _, args, name=name: inputs.__setitem__(name, args[0]))

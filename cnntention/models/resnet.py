@@ -8,17 +8,18 @@ from cnntention.config import STAGES
 
 
 def init_kaiming(module: nn.Module) -> None:
-    """Kaiming-normal, fan-out, for every convolution and linear weight, as the study has it (biases keep torch's)."""
+    """Kaiming-normal, fan-out, for all convolution and linear weights, as in the study; biases keep torch's default."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
 
 def keep_layout(x: Tensor) -> Tensor:
-    """x, whose gradient will be channels_last if x is. No value changes.
+    """x, whose gradient will be channels_last if x is. Changes no value.
 
-    The shortcut and the mean hand back another layout, which slows what is before them: on an AVX2 CPU a step of a
-    ResNet-8 at 24 px and batch 32 by a tenth, with attention by 4 to 8 %; of a ResNet-20 at batch 128 not measurably.
+    The shortcut and the mean return gradients in another layout, which slows the layers before them: on an AVX2 CPU a
+    training step of a ResNet-8 at 24 px and batch size 32 by 10 %, with attention by 4 to 8 %; of a ResNet-20 at batch
+    size 128 not measurably.
     """
     if x.requires_grad and x.is_contiguous(memory_format=torch.channels_last):
         x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
@@ -26,7 +27,7 @@ def keep_layout(x: Tensor) -> Tensor:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, attention if given any, and a parameter-free shortcut round them (option A)."""
+    """Two 3x3 convolutions, optional attention, and a parameter-free shortcut around them (option A)."""
 
     def __init__(self, in_channels: int, channels: int, stride: int = 1):
         super().__init__()
@@ -38,7 +39,7 @@ class BasicBlock(nn.Module):
         self.extra = channels - in_channels
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H/stride, W/stride): every stride-th pixel, new channels zero, half on each side."""
+        """(B, C, H, W) -> (B, C', H/stride, W/stride): every stride-th pixel; new channels are zero, half on either side."""
         if self.stride == 1 and not self.extra:
             return x
         before = self.extra // 2
@@ -55,9 +56,9 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """6n + 2 layers in three stages of `width`, 2 `width`, 4 `width` channels at full, half and quarter resolution.
 
-    Names follow torchvision's ResNet (`conv1`, `bn1`, `layer1..3`, `fc`); there is no max-pooling. `attention` holds
-    the attention modules by slot: "stage1", after the stage, or "stage1_block0", in a block, before its shortcut.
-    `registry.build` fills it. A slot that is not in it does nothing.
+    Names follow torchvision's ResNet (`conv1`, `bn1`, `layer1..3`, `fc`); there is no max-pooling. `attention`, which
+    `registry.build` fills, maps a slot to its module: "stage1" is after the stage, "stage1_block0" in a block before
+    the shortcut is added. Slots without a module are skipped.
     """
 
     def __init__(self, depth: int = 20, width: int = 16, in_channels: int = 3, classes: int = 10):
@@ -83,7 +84,7 @@ class ResNet(nn.Module):
         return dict(zip(STAGES, (self.layer1, self.layer2, self.layer3), strict=True))
 
     def slots(self, stage: str) -> list[str]:
-        """A stage's slots in the order of the network: one in each block, then the one after the stage."""
+        """A stage's slots in the order of the network: one in each block, then one after the stage."""
         return [*(f"{stage}_block{i}" for i in range(len(self.stages[stage]))), stage]
 
     def parts(self, stage: str) -> list[nn.Module]:
@@ -91,7 +92,7 @@ class ResNet(nn.Module):
         return [self.stages[stage], *(self.attention[slot] for slot in self.slots(stage) if slot in self.attention)]
 
     def end(self, stage: str) -> nn.Module:
-        """The module whose output is the stage's: the attention after it, or else its last block."""
+        """The module whose output is that of the stage: the attention after it, else its last block."""
         return self.attention[stage] if stage in self.attention else self.stages[stage][-1]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The train step: one run's files from the prepared data."""
+"""The train step: train a run and write its files."""
 
 import os
 import time
@@ -72,10 +72,10 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
 
 
 def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list[dict], weights: str) -> dict:
-    """The fields of run.json that do not tell of time and place."""
+    """The fields of run.json that depend neither on time nor on the machine."""
     best = max(history, key=lambda row: row["val_accuracy"])
     dataset, recipe = study.datasets[run.dataset].model_dump(mode="json"), study.recipes[run.recipe]
-    sound = [row for row in history if row["train_loss"] is not None]
+    finite = [row for row in history if row["train_loss"] is not None]
     return {
         "dataset": {"name": run.dataset, "data_key": study.data_key(run.dataset)} | dataset,
         "model": {"name": run.model} | study.model_identity(run.model),
@@ -85,13 +85,13 @@ def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list
         "version": versions.TRAINING,
         "parameters": parameter_counts(model),
         "weights_sha256": weights,
-        "weights_epoch": best["epoch"] if recipe.select == "best" else len(sound),
+        "weights_epoch": best["epoch"] if recipe.select == "best" else len(finite),
         "data_sha256": {split: card["files"][f"{split}.safetensors"] for split in ("train", recipe.monitor)},
         "leaks": recipe.leaks,
         "ended": ending(history, recipe),
         "last": {name: history[-1][name] for name in LastEpoch.model_fields},
         "gates": {name: m.gate.item() for name, m in attention_modules(model) if hasattr(m, "gate")},
-        "images_per_s": round(sum(row["images_per_s"] for row in sound) / len(sound), 1) if sound else None,
+        "images_per_s": round(sum(row["images_per_s"] for row in finite) / len(finite), 1) if finite else None,
         "train_seconds": round(sum(row["seconds"] for row in history), 1),
     }
 
@@ -103,7 +103,7 @@ def ending(history: list[dict], recipe: Recipe) -> Ended:
 
 
 def tensorboard(run: Run):
-    """A TensorBoard writer under $CNNTENTION_TENSORBOARD, None where that is not set."""
+    """A TensorBoard writer in $CNNTENTION_TENSORBOARD; None if that is not set."""
     folder = os.environ.get("CNNTENTION_TENSORBOARD")
     if not folder:
         return None

@@ -1,4 +1,4 @@
-"""The training loop: `train(model, data, recipe, seed) -> history`. No files, no configuration lookups, no prints."""
+"""The training loop: `train(model, data, recipe, seed) -> history`. It reads and writes no files and prints nothing."""
 
 import math
 import time
@@ -16,31 +16,31 @@ from cnntention.errors import UserError
 from cnntention.models.registry import attention_state
 from cnntention.training.recipe import lr_factor, make_optimizer
 
-CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
+CHECK_EVERY = 50  # steps between checks of the loss: each check is a CPU-GPU sync point
 
 
 @dataclass
 class Hooks:
-    """What a caller may do during training; all optional."""
+    """Callbacks during training; all optional."""
 
     resume: Callable[[dict[str, Any]], tuple[int, list[dict]]] = lambda parts: (0, [])
-    """Restores `parts` and gives (epochs done, history)."""
+    """Restores `parts`; returns (epochs done, history)."""
     on_step: Callable[[int, int, float, float], None] = lambda epoch, seen, loss, accuracy: None
-    """Called every CHECK_EVERY steps with the epoch, its images so far and their mean loss and accuracy."""
+    """Called every CHECK_EVERY steps with the epoch, the number of images so far, and their mean loss and accuracy."""
     on_epoch: Callable[[list[dict], dict[str, Any]], None] = field(default=lambda history, parts: None)
-    """Called after every epoch with the history so far and the parts to save."""
+    """Called after every epoch with the history and the parts to save."""
 
 
 def train(
     model: nn.Module, data: dict[str, Batches], recipe: Recipe, seed: int, hooks: Hooks | None = None
 ) -> list[dict]:
-    """Train `model` in place; data: {"train", "val"}, where val is the monitored split. Returns one row an epoch.
+    """Train `model` in place; data: {"train", "val"}, where val is the monitored split. Returns a row per epoch.
 
-    A row: epoch (from 1), lr (last step's), train_loss, train_accuracy (of the augmented batches, as they were
-    trained on), val_loss, val_accuracy (shares), seconds (training part), images_per_s, then how each attention
-    module stands (`registry.attention_state`). The weights left in `model` are the last epoch's, or those of the best
-    one if the recipe selects it. When the loss is not finite: raises UserError, or, if the recipe keeps such runs,
-    the weights of the epoch before are left and the last row has no train_loss.
+    A row: epoch (from 1), lr (of the last step), train_loss, train_accuracy (of the augmented batches during the
+    epoch), val_loss, val_accuracy (shares), seconds (training only), images_per_s, and `registry.attention_state`. The
+    model ends with the weights of the last epoch, or of the best one if the recipe selects it. If the loss is not
+    finite: raises UserError, or, if the recipe keeps such runs, restores the weights of the epoch before, and the last
+    row has no train_loss.
     """
     hooks = hooks or Hooks()
     model.to(memory_format=torch.channels_last)
@@ -72,7 +72,7 @@ class Diverged(Exception):
 
 
 class Best:
-    """The weights with the best accuracy so far; the first of equals."""
+    """The weights with the best accuracy so far; the first ones in a tie."""
 
     def __init__(self):
         self.accuracy, self.weights = -1.0, {}
@@ -89,12 +89,12 @@ class Best:
 
 
 def copy_of(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict, as it is now."""
+    """A copy of the state dict."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 def finished(history: list[dict], recipe: Recipe) -> bool:
-    """Whether training ends here: all epochs done, the loss not finite, or no improvement for too long."""
+    """Whether training is over: all epochs done, the loss not finite, or no improvement for too long."""
     if not history:
         return False
     ended = len(history) >= recipe.epochs or diverged(history)
@@ -106,7 +106,7 @@ def diverged(history: list[dict]) -> bool:
 
 
 def stalled(history: list[dict], stop: Stop) -> bool:
-    """skorch's EarlyStopping with a relative threshold, on the monitored error of every epoch so far."""
+    """skorch's EarlyStopping with a relative threshold, applied to the monitored error of all epochs so far."""
     bar, misses = math.inf, 0
     for row in history:
         error = 1 - row["val_accuracy"]
@@ -127,7 +127,7 @@ def train_epoch(
     model.train()
     start = time.perf_counter()
     per_epoch = math.ceil(len(batches) / recipe.batch_size)
-    sums = torch.zeros(2, device=batches.device)  # of loss and of hits, kept on the device
+    sums = torch.zeros(2, device=batches.device)  # loss and hits; on the device, to avoid syncs
     seen = 0
     for i, (images, labels) in enumerate(batches.shuffled(recipe.batch_size, seed, epoch)):
         step = (epoch - 1) * per_epoch + i
@@ -150,7 +150,7 @@ def train_epoch(
 def train_step(
     model: nn.Module, images: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, lr: float, recipe: Recipe
 ) -> Tensor:
-    """One step; returns (2,): the batch's summed loss and its hits, on the device."""
+    """One step; returns (2,), on the device: the batch's summed loss and its hits."""
     for group in optimizer.param_groups:
         group["lr"] = lr
     with autocast(images.device, recipe.precision):
@@ -164,20 +164,20 @@ def train_step(
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """bf16 where the recipe asks for it, else nothing."""
+    """Autocast to bf16 if that is the recipe's precision, else disabled."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 @torch.no_grad()
 def logits_of(model: nn.Module, batches: Batches, precision: str = "fp32") -> Tensor:
-    """(N, classes) float32 logits of the whole split, on the CPU, in evaluation mode."""
+    """(N, classes) float32 logits of the whole split, on the CPU; sets evaluation mode."""
     model.eval()
-    batch_size = 100 if batches.device.type == "cpu" else 500  # on a CPU features then stay in its cache
+    batch_size = 100 if batches.device.type == "cpu" else 500  # on a CPU the features then fit its cache
     parts = []
     for images, _ in batches.in_order(batch_size):
         with autocast(batches.device, precision):
             parts.append(model(images).float())
-    return torch.cat(parts).cpu()  # once: each copy waits for the device
+    return torch.cat(parts).cpu()  # one copy: each is a sync point
 
 
 def score(model: nn.Module, batches: Batches, precision: str) -> tuple[float, float]:

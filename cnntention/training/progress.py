@@ -1,4 +1,4 @@
-"""How a run is shown while it trains: a live bar where a person watches, else a line every half minute."""
+"""Progress of a training: a bar in a terminal, else a line every half minute."""
 
 import sys
 import time
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-PAUSE = 30.0  # s between two lines
+PAUSE = 30.0  # s between lines
 
 
 class Progress:
-    """`name` of the run, its epochs and the images of one; `first` is the number of epochs that were already done."""
+    """`images`: per epoch; `first`: number of epochs done before this process."""
 
     def __init__(self, name: str, epochs: int, images: int):
         self.name, self.epochs, self.images = name, epochs, images
@@ -22,7 +22,7 @@ class Progress:
         self.bar: tqdm | None = None
 
     def begin(self, first: int) -> None:
-        """Training starts now, after `first` epochs of an earlier process."""
+        """Training starts, after `first` epochs of an earlier process."""
         self.first, self.start = first, time.perf_counter()
         if first:
             print(f"{self.name}: going on after epoch {first} of {self.epochs}", flush=True)
@@ -33,13 +33,13 @@ class Progress:
             self.bar = tqdm(total=total, initial=first * self.images, unit="img", unit_scale=True, desc=self.name)
 
     def step(self, epoch: int, seen: int, loss: float, accuracy: float) -> None:
-        """`seen` images of `epoch` are done, with these means."""
+        """`seen` images of `epoch` are done, with this mean loss and accuracy."""
         if self.bar:
             self.bar.set_postfix(epoch=f"{epoch}/{self.epochs}", loss=f"{loss:.3f}", accuracy=f"{accuracy:.1%}")
             self.bar.update((epoch - 1) * self.images + seen - self.bar.n)
 
     def epoch(self, row: dict) -> None:
-        """An epoch is done; `row` is its line of the history."""
+        """An epoch is done; `row` is its row of the history."""
         if self.bar:
             return
         if row["train_loss"] is None:

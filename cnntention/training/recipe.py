@@ -1,4 +1,4 @@
-"""A recipe made concrete: the optimizer with its parameter groups, and the learning rate of every step."""
+"""A recipe's optimizer with its parameter groups, and its learning rate at every step."""
 
 import inspect
 import math
@@ -11,7 +11,7 @@ from cnntention.config import Optimizer, Schedule
 
 
 def is_exempt(name: str, parameter: nn.Parameter, exempt: tuple[str, ...]) -> bool:
-    """Whether weight decay leaves a parameter of a ResNet alone. 1-D parameters named `weight` are norm scales."""
+    """Whether a parameter of a ResNet gets no weight decay. 1-D parameters named `weight` are norm scales."""
     last = name.rsplit(".", 1)[-1]
     groups = {
         "gates": last == "gate",
@@ -24,13 +24,13 @@ def is_exempt(name: str, parameter: nn.Parameter, exempt: tuple[str, ...]) -> bo
 
 @cache
 def uncompiled(optimizer: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
-    """The same optimizer for code that is not compiled: its methods without what torch wraps round them.
+    """The optimizer class without the wrappers that keep torch.compile out of its methods.
 
-    The wrappers keep torch.compile out, and the first call of one imports the compiler, which takes 1.5 s.
+    The first call of such a wrapper imports the compiler, which takes 1.5 s.
     """
     names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
     methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
-    methods["step"] = torch.no_grad()(methods["step"])  # which its wrapper did as well
+    methods["step"] = torch.no_grad()(methods["step"])  # as its wrapper does
     return type(optimizer.__name__, (optimizer,), methods)
 
 
@@ -56,8 +56,8 @@ def make_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.Optimizer
 def lr_factor(schedule: Schedule, step: int, steps: int, steps_per_epoch: int) -> float:
     """The learning rate at `step` (from 0) of `steps`, as a share of its peak.
 
-    A function of the step alone, so that resuming needs no state. multistep counts epochs as torch's MultiStepLR
-    does, onecycle is torch's OneCycleLR with cosine annealing (from 1/25 of the peak, to 1/250,000).
+    It depends on the step only, so resuming needs no state. multistep counts epochs as torch's MultiStepLR; onecycle
+    is torch's OneCycleLR with cosine annealing (from 1/25 of the peak, to 1/250,000).
     """
     if schedule.name == "onecycle":
         top = schedule.peak * steps - 1

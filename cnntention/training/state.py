@@ -1,7 +1,7 @@
-"""The training state of an unfinished run: saved after every epoch, outside the workflow's outputs, removed at the end.
+"""The training state of an unfinished run: saved after every epoch and removed at the end, so a killed run resumes.
 
-Snakemake deletes a failed job's outputs; this file is none of them, so a run that was killed goes on where it was.
-It is the only pickle that the project reads, and it is read with `weights_only=True`.
+It is not an output of the workflow: Snakemake may delete the outputs of a failed job. It is the only pickle that the
+project reads, with `weights_only=True`.
 """
 
 import fcntl
@@ -19,21 +19,21 @@ from cnntention.files import atomic, leftovers
 
 
 class State:
-    """One run's state file. `fingerprint` names the run; another run's state is not resumed."""
+    """A run's state file. `fingerprint` identifies the run; the state of another run is ignored."""
 
     def __init__(self, path: Path, fingerprint: str):
         self.path, self.fingerprint = path, fingerprint
-        self.resumed: list[int] = []  # after which epochs the run was taken up again, in this process and before it
+        self.resumed: list[int] = []  # the epochs after which the run was resumed, by this process and earlier ones
 
     def save(self, epoch: int, history: list[dict], parts: dict[str, Any]) -> None:
-        """Store what is needed to go on after `epoch`; parts: name -> object with a state_dict."""
+        """Save what is needed to resume after `epoch`; parts: name -> object with a state_dict."""
         states = {name: part.state_dict() for name, part in parts.items()}
         with atomic(self.path) as temporary:
             facts = {"fingerprint": self.fingerprint, "epoch": epoch, "history": history, "resumed": self.resumed}
             torch.save(facts | states, temporary)
 
     def load(self, parts: dict[str, Any], device: torch.device) -> tuple[int, list[dict]]:
-        """(epochs done, their history), with `parts` as they were then; (0, []) where there is nothing to resume."""
+        """Restore `parts`; return (epochs done, their history), (0, []) if there is nothing to resume."""
         if not self.path.exists():
             return 0, []
         try:
@@ -51,19 +51,19 @@ class State:
         return saved["epoch"], saved["history"]
 
     def remove(self) -> None:
-        """The state, and what writes of it left that were killed half-way. Only by the run's owner."""
+        """Delete the state, and temporary files of killed writes. Only for the process that holds the run."""
         for path in (self.path, *leftovers(self.path)):
             path.unlink(missing_ok=True)
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Hold the run for this process: an orphan of a killed workflow may still be training it."""
+        """Lock the run for this process: a job of a killed workflow may still be training it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_suffix(".lock")
-        with lock.open("a") as handle:  # "w" would empty the owner's
+        with lock.open("a") as handle:  # "w" would erase the name that the holder wrote
             if not taken(handle):
                 raise UserError(f"{self.path}: another process is training this run; wait for it or stop it.")
-            # `status` trusts a free lock only on the machine that held it: locks may not cross machines
+            # the host's name, for `status`: a lock may not be visible on other machines
             handle.truncate(0)
             handle.write(platform.node())
             handle.flush()
@@ -72,7 +72,7 @@ class State:
 
 
 def taken(handle: IO) -> bool:
-    """Whether this process now holds the lock. Tries for a moment, since `status` holds each one while it looks."""
+    """Whether this process now holds the lock. Retries briefly, since `status` locks it for a moment to test it."""
     for _ in range(20):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,10 +1,10 @@
-"""CueMatch: generated images that separate global look-up from local vision.
+"""CueMatch: generated images that separate relating two distant places from reading one place. See docs/cuematch.md.
 
-One image serves three tracks. It holds N coloured glyphs (the candidates, distinct shapes and colours), a
-disc in one candidate's colour, a white glyph of one candidate's shape, and a white dot in one candidate's
-box. These three are drawn independently and uniformly: who does not relate a cue to its match can only guess.
+An image has N coloured glyphs (the candidates, with distinct shapes and colours), a disc in the colour of one
+candidate, a white glyph in the shape of one, and a white dot in the box of one. These three candidates are drawn
+independently and uniformly, so a model that does not relate a cue to its match can only guess.
 
-Every byte is decided by integers cut from Philox words, so it is the same on every machine and numpy version.
+Every byte comes from integer arithmetic on Philox words, so it is the same on every machine and numpy version.
 """
 
 from cnntention.data.cuematch.generator import VERSION, generate, held_out

@@ -1,4 +1,4 @@
-"""From places to pixels: the noise of the background, and on it the glyphs."""
+"""Draw the images: background noise, then the glyphs."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from cnntention.data.cuematch.knobs import Knobs
 from cnntention.data.cuematch.shapes import DISC, RGB, glyphs, vocabulary
 from cnntention.data.cuematch.words import Draws, Purpose, bits
 
-# Weight of the octave of 2, 4, 8, 16, 32 cells: equal variance an octave is a 1/f amplitude spectrum.
+# Weights of the octaves with 2, 4, ..., 32 cells: equal variance per octave gives a 1/f amplitude spectrum.
 _OCTAVES = {2: 28, 4: 29, 8: 28, 16: 26, 32: 16}
 _UNIT = 20_753  # standard deviation of the summed octaves (5292) times 1000 parts, over 255
 
@@ -21,9 +21,9 @@ def _double(grid: np.ndarray) -> np.ndarray:
 
 
 def background(draws: Draws, permille: int) -> np.ndarray:
-    """(count, 3, 32, 32) uint8: 1/f colour noise, mean .35 and sd permille / 1000 of 255, then clipped.
+    """(count, 3, 32, 32) uint8: 1/f colour noise with mean 0.35 and sd permille / 1000, as shares of 255, clipped.
 
-    Smaller images show a corner of it.
+    Smaller images use a corner of it.
     """
     cells = 3 * sum(g * g for g in _OCTAVES)
     raw = 2 * bits(draws.words(Purpose.NOISE, -(-cells // 8)), "u1").astype(np.int32) - 255
@@ -36,7 +36,7 @@ def background(draws: Draws, permille: int) -> np.ndarray:
 
 
 def render(draws: Draws, knobs: Knobs, pairs, matches, tops, shifts) -> dict[str, np.ndarray]:
-    """`images`, `boxes` and `pixels` of the candidates, the two cues and the dot."""
+    """`images`, and `boxes` and `pixels` of the candidates, the two cues and the dot (see Scenes)."""
     n, size, rows = knobs.candidates, knobs.glyph_size, np.arange(draws.count)
     pairs = vocabulary(knobs.vocabulary)[pairs]
     stroke, dot = glyphs(size)

@@ -1,4 +1,4 @@
-"""Scenes from a split's name and the knobs: who is there, what is asked, where it goes, how it looks."""
+"""Generate scenes: draw the candidates and the cues' matches, place the boxes, draw the pixels."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from cnntention.data.cuematch.placing import place
 from cnntention.data.cuematch.scenes import Scenes
 from cnntention.data.cuematch.words import Draws, Purpose, below, distinct, retry
 
-VERSION = 1  # raise it with every change of the bytes: stored datasets and published numbers hang on them
-CHUNK = 1024  # scenes made at once
-# Fixed orders of shapes and colours, from which `held_out` makes a permutation of the 100 pairs.
+VERSION = 1  # raise it with every change of the bytes: stored datasets and published numbers depend on them
+CHUNK = 1024  # scenes generated at a time
+# Fixed orders of shapes and colours: `held_out` makes a permutation of the 100 pairs from them.
 _HELD_OUT_ORDER = np.array([(3, 7, 0, 9, 4, 1, 8, 2, 6, 5), (6, 2, 9, 4, 0, 8, 5, 1, 7, 3)])
 
 
@@ -81,18 +81,17 @@ def generate(
     size: int = 32,
     vocabulary: int = 10,
 ) -> Scenes:
-    """The first `count` scenes of a split; scene i depends on i, the split, the seed and the knobs alone.
+    """The first `count` scenes of a split. Scene i depends only on i, the split, the seed and the other arguments.
 
-    `noise` is the background's standard deviation as a fraction of 255; `jitter` by how many pixels a glyph
-    may be shifted in a box that is as many larger; `dropout` the chance that a stroke pixel of a candidate or
-    of the shape cue is missing (noise and dropout count in thousandths); `distances` the bins from cue to
-    match. With `held_out_pairs` no candidate of train and val has one of these (shape, colour) pairs, and in
-    test-pairs all have. `size` is the image's side, px, 24 or 32; `vocabulary` how many of the ten shapes and of
-    the ten colours there are: with few, the relation is learned from far fewer images.
+    noise: standard deviation of the background as a fraction of 255; jitter: largest shift of a glyph, px, in a box
+    that is this much larger; dropout: chance that a stroke pixel of a candidate or of the shape cue is missing (noise
+    and dropout are rounded to thousandths); distances: bins from cue to match; held_out_pairs: (shape, colour) pairs
+    that no candidate of train and val has, and every candidate of test-pairs; size: side of the image, px, 24 or 32;
+    vocabulary: how many of the ten shapes and of the ten colours are used; with few, the relation is learned from far
+    fewer images.
 
-    With one bin alone not all distractors find a place in it, and places give the match away (62 % instead of
-    25 % with far alone): fine to test on, not to train on. Raises ValueError that names the knob, its value
-    and what would do.
+    With a single bin not all other candidates fit into it, and positions reveal the match (62 % instead of 25 % with
+    far alone): fine for a test split, not for training. Raises ValueError with the argument, its value and valid ones.
     """
     knobs = Knobs(
         split, count, seed, candidates, noise, glyph_size, jitter, dropout, distances, held_out_pairs, size, vocabulary

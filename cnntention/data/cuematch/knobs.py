@@ -1,4 +1,4 @@
-"""What can be asked of the generator, and what it refuses."""
+"""The generator's arguments, checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Knobs:
 
     @property
     def side(self) -> int:
-        """Pixels of a box's side."""
+        """Side of a box, px."""
         return self.glyph_size + self.jitter
 
     @property

@@ -1,4 +1,4 @@
-"""Where the boxes go: apart from each other, the candidates at drawn distances from both cues."""
+"""Place the boxes: without contact, and the candidates at drawn distances from both cues."""
 
 from functools import cache
 
@@ -7,16 +7,16 @@ import numpy as np
 from cnntention.data.cuematch.knobs import BINS, Knobs
 from cnntention.data.cuematch.words import Draws, Purpose, at, below, retry
 
-_HOLD, _RELAX_AFTER = 8, 128  # placement attempts, see place
-_ANY = len(BINS)  # the ring that allows every distance
+_HOLD, _RELAX_AFTER = 8, 128  # placement attempts, see `place`
+_ANY = len(BINS)  # index of the ring that allows every distance
 
 
 @cache
 def _windows(side: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where a box's top-left may be, seen from a box at (row, column): windows[..., size - 1 - row, size - 1 - column]
-    in an image of `size` px.
+    """Allowed top-left pixels of a box, given another at (row, column) in an image of `size` px: the windows at
+    [..., size - 1 - row, size - 1 - column].
 
-    First (4, ., ., span, span): at a distance in each of BINS, or any. Second: apart, with a gap of >= 1 px.
+    First (4, ., ., span, span): at a distance in each of BINS, or at any. Second: with a gap of >= 1 px.
     """
     span, offset = size - 1 - side, np.arange(1 - size, size)
     squared = offset[:, None] ** 2 + offset**2
@@ -28,13 +28,13 @@ def _windows(side: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _near_cues(windows: np.ndarray, bins: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(count, span, span) bool: places in the bins (count, 2) of the two cues, at seen (count, 2, 2)."""
+    """(count, span, span) bool: positions in the bins (count, 2) of both cues, which are at `seen` (count, 2, 2)."""
     first, second = (windows[bins[:, cue], seen[:, cue, 0], seen[:, cue, 1]] for cue in (0, 1))
     return first & second
 
 
 def _choose(allowed: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A random place (count, 2) of those `allowed` (count, span, span), and how many (count,) there are."""
+    """A random position (count, 2) among those `allowed` (count, span, span), and their number (count,)."""
     inside = allowed.view(np.int8).sum(1, dtype=np.int8)  # of each column
     upto = inside.cumsum(1, dtype=np.int16)
     rank = below(words, upto[:, -1])
@@ -45,10 +45,10 @@ def _choose(allowed: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _try_place(words, shifts, bins, fixed, knobs: Knobs, soft: bool) -> tuple[np.ndarray, np.ndarray]:
-    """One attempt: (count, n+2, 2) top-left pixels, and which images are ok.
+    """One attempt: (count, n+2, 2) top-left pixels, and which images succeeded.
 
-    The cues go anywhere, then each candidate to a random free place in the bins (count, n, 2) that it has
-    from the two cues. If `soft`, candidates with `fixed` bins go first and the others' bins are wishes.
+    First the cues, anywhere; then each candidate at a random free position in its bins (count, n, 2) from the two
+    cues. If `soft`, candidates with `fixed` bins are placed first, and the others' bins are only preferred.
     """
     count, n = bins.shape[:2]
     rings, apart = _windows(knobs.side, knobs.size)
@@ -68,7 +68,7 @@ def _try_place(words, shifts, bins, fixed, knobs: Knobs, soft: bool) -> tuple[np
         top, choices = _choose(allowed, words[:, step])
         tops[np.arange(len(live)), k] = top
         free = free & apart[edge - top[:, 0], edge - top[:, 1]]
-        if not choices.all():  # go on with the others alone
+        if not choices.all():  # continue with the images that still can succeed
             state = (live, words, shifts, bins, fixed, order, tops, free)
             live, words, shifts, bins, fixed, order, tops, free = (array[choices > 0] for array in state)
     result = np.zeros((count, n + 2, 2), np.intp)
@@ -77,14 +77,14 @@ def _try_place(words, shifts, bins, fixed, knobs: Knobs, soft: bool) -> tuple[np
 
 
 def place(draws: Draws, knobs: Knobs, matches, bins, shifts) -> np.ndarray:
-    """(count, n+2, 2) top-left pixels of the boxes; `matches` and `bins` (count, 2) are of the two relations.
+    """(count, n+2, 2) top-left pixels of the boxes; `matches` and `bins` (count, 2) are those of the two relations.
 
-    Every candidate has a drawn bin for either cue: if the matches alone had one, their distance would give
-    them away. The distractors' bins stay for _HOLD attempts, because to drop hard ones at once would skew
-    them, and are mere wishes after _RELAX_AFTER, because in a crowd not all can be met.
+    Every candidate gets a random bin for each cue: if only the matches did, distance would reveal them. The other
+    candidates' bins are kept for _HOLD attempts, since redrawing at once would favour easy ones, and are only
+    preferred after _RELAX_AFTER, since in a full image not all can be met.
     """
     n, allowed = knobs.candidates, knobs.bins
-    relax_after = _RELAX_AFTER if len(allowed) > 1 else _HOLD  # one bin seldom has room for all
+    relax_after = _RELAX_AFTER if len(allowed) > 1 else _HOLD  # a single bin seldom has room for all
     fixed = np.arange(n)[:, None] == matches[:, None, :]  # (count, n, 2)
 
     def draw(rows: np.ndarray, attempt: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The images of a split and what is known of them, by track: label, mask, factors."""
+"""The images of a split, with labels, masks and factors for each track."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from cnntention.data.cuematch.words import at
 
 @dataclass(frozen=True)
 class Scenes:
-    """The images of a split and everything known about them; n candidates an image, then the two cues."""
+    """The images of a split and how they were made. n: candidates in an image; the two cues follow them."""
 
     images: np.ndarray  # (N, 3, H, W) uint8, RGB
     boxes: np.ndarray  # (N, H, W) uint8: 0 background, 1..n candidates, n+1 colour cue, n+2 shape cue
@@ -27,12 +27,12 @@ class Scenes:
     distance_shape: np.ndarray  # (N,) float32, px
 
     def match(self, track: str) -> np.ndarray:
-        """(N,) int8: the candidate the track asks about."""
+        """(N,) int8: the candidate that the track's label is about."""
         one_of("track", track, TRACKS)
         return (self.match_colour, self.match_shape, self.marked)[TRACKS.index(track)]
 
     def labels(self, track: str) -> np.ndarray:
-        """(N,) int64: the match's shape on relation-colour, its colour on the other two."""
+        """(N,) int64: the match's shape for relation-colour, its colour for the other two."""
         match = self.match(track)
         values = self.shapes if track == "relation-colour" else self.colours
         return at(values, match).astype(np.int64)
@@ -45,20 +45,20 @@ class Scenes:
         mask = np.where(objects > 0, np.uint8(3), np.uint8(0))
         mask[objects == match[:, None, None] + 1] = 1
         if track == "local":
-            mask[objects == n + 3] = 1  # the dot is part of what is asked about
+            mask[objects == n + 3] = 1  # the dot belongs to the match
         else:
             mask[objects == n + 1 + TRACKS.index(track)] = 2
         return mask
 
     def factors(self, track: str) -> dict[str, np.ndarray]:
-        """Arrays to store beside the images, the same keys for every track; -1 where `local` has no cue."""
+        """Arrays to store beside the images, with the same keys for every track; -1 for the cue that `local` lacks."""
         match, n = self.match(track), self.shapes.shape[1]
         none = np.full(len(match), -1, np.int8)
         distance, bins, cue_centre = none.astype(np.float32), none, np.stack([none, none], 1)
         if track != "local":
             distance = self.distance_colour if track == "relation-colour" else self.distance_shape
             bins = self.bin_colour if track == "relation-colour" else self.bin_shape
-            cue_centre = self.centres[:, n + TRACKS.index(track)].copy()  # contiguous, as safetensors asks
+            cue_centre = self.centres[:, n + TRACKS.index(track)].copy()  # safetensors needs it contiguous
         return {
             "shapes": self.shapes,
             "colours": self.colours,

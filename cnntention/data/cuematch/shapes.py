@@ -1,4 +1,4 @@
-"""What candidates look like: ten shapes, as pixels of either size, and ten colours."""
+"""Ten shapes, drawn in two sizes, and ten colours."""
 
 from functools import cache
 
@@ -6,7 +6,7 @@ import numpy as np
 
 SHAPES = ("ring", "plus", "x", "square", "triangle", "corner", "H", "T", "L", "Z")
 COLOURS = ("cyan", "blue", "violet", "magenta", "coral", "orange", "sand", "olive", "green", "mint")
-# Searched for the largest smallest distance in CIELAB (35) at L* between 64.9 and 67.3.
+# Found by maximizing the smallest distance in CIELAB (35) at L* between 64.9 and 67.3.
 RGB = np.array(
     [
         *([0, 175, 200], [85, 165, 250], [180, 140, 245], [255, 80, 250], [255, 110, 130]),
@@ -33,11 +33,11 @@ GLYPHS = {
     ..#..  ..#..  #...#  #####  #####  ....#  #...#  ..#..  #####  #####
     """,
 }
-DISC = len(SHAPES)  # the colour cue's place among the strokes
+DISC = len(SHAPES)  # index of the colour cue among the strokes
 
 
 def vocabulary(size: int) -> np.ndarray:
-    """(size,): which of the ten shapes, and of the ten colours, are in use, evenly spread over their order."""
+    """(size,): indices of the shapes, and of the colours, that are used, evenly spread over the ten."""
     return np.arange(size) * len(SHAPES) // size
 
 

@@ -1,4 +1,4 @@
-"""Random words, and choices made from them by whole numbers alone: uniform, distinct, or tried again until they fit."""
+"""Random words, and choices from them by integer arithmetic: uniform, distinct, or repeated until they fit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 
 from cnntention.data.cuematch.knobs import SPLITS
 
-_GIVE_UP = 100_000  # attempts, see retry
+_GIVE_UP = 100_000  # attempts, see `retry`
 
 
 class Purpose(IntEnum):
-    """What words are for: one stream each."""
+    """Purposes of random words; each is a stream."""
 
     PAIRS = 0
     ROLES = 1
@@ -25,7 +25,7 @@ class Purpose(IntEnum):
 
 @dataclass(frozen=True)
 class Draws:
-    """The random words of images start .. start+count: image i has the same words whatever the chunk."""
+    """The random words of images start .. start+count. Those of image i do not depend on the chunk."""
 
     seed: int
     split: str
@@ -47,17 +47,17 @@ def at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def below(words: np.ndarray, n: int | np.ndarray) -> np.ndarray:
-    """Uniform integers in [0, n) by multiply and shift of the upper 32 bits; the bias is under n / 2**32."""
+    """Uniform integers in [0, n) by multiply and shift of the upper 32 bits; the bias is below n / 2**32."""
     return ((words >> np.uint64(32)) * np.asarray(n, np.uint64) >> np.uint64(32)).astype(np.intp)
 
 
 def bits(words: np.ndarray, dtype: str) -> np.ndarray:
-    """Words cut into smaller little-endian integers, (count, more)."""
+    """Words split into smaller little-endian integers, (count, more)."""
     return words.astype("<u8").view(dtype)
 
 
 def retry(count: int, draw: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Call draw(rows, attempt) -> (values, ok) on the rows that are not ok yet, until all are."""
+    """Call draw(rows, attempt) -> (values, ok) on the rows that have failed so far, until none has."""
     rows = np.arange(count)
     for attempt in range(_GIVE_UP):
         values, ok = draw(rows, attempt)
@@ -71,7 +71,7 @@ def retry(count: int, draw: Callable[[np.ndarray, int], tuple[np.ndarray, np.nda
 
 
 def distinct(words: np.ndarray, n: int) -> np.ndarray:
-    """(count, k) distinct integers in [0, n), one a word: k steps of a Fisher-Yates shuffle."""
+    """(count, k) distinct integers in [0, n), one for each word: k steps of a Fisher-Yates shuffle."""
     table, rows = np.tile(np.arange(n), (len(words), 1)), np.arange(len(words))
     for i in range(words.shape[1]):
         j = i + below(words[:, i], n - i)
