@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "status":
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
-        elif name != "schema":
+        elif name not in ("clean", "schema"):
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
         for option in options:
             sub.add_argument(f"--{option}", **OPTIONS[option])
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     step("judge", judge, "tables", "out")
     step("report", report, "tables", "verdicts", "out")
     step("publish", publish, "readme")
-    step("clean", clean, "delete")
+    step("clean", clean, "study", "delete")
     step("status", status, "watch", "estimate")
     step("schema", schema, "out")
     return top
@@ -76,6 +76,14 @@ OPTIONS: dict[str, dict] = {
     "out": {"required": True, "help": "the file or folder to write"},
     "tables": {"required": True, "help": "the folder that `summarise` wrote"},
     "verdicts": {"required": True, "help": "the folder that `judge` wrote"},
+    "study": {
+        "action": "append",
+        "nargs": "+",
+        "default": [],
+        "metavar": "FILE",
+        "help": "the configuration of one more study that counts, laid over config.yaml; may be repeated (config.yaml "
+        "alone and with each file of workflow/studies/ counts anyway)",
+    },
     "delete": {"action": "store_true", "help": "remove them"},
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
@@ -242,7 +250,8 @@ def clean(args: argparse.Namespace) -> None:
     """List what lies in results/ and data/ and no study refers to; with --delete, remove it."""
     from cnntention.results.clean import clean_results
 
-    clean_results([load(["config.yaml", *more]) for more in args.study], args.delete)
+    overlays = [[], *([path] for path in sorted(Path("workflow/studies").glob("*.yaml"))), *args.study]
+    clean_results([load(["config.yaml", *files]) for files in overlays], args.delete)
 
 
 def status(args: argparse.Namespace) -> None:

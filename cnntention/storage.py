@@ -48,7 +48,7 @@ def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
     where = device.choose(device_name)
     device.prepare_torch(threads, where, deterministic=has_deterministic_form(config))
     data, out = paths.data_folder(study, run.dataset), Path(paths.examination_folder(study, run))
-    record, card = RunRecord.read(Path(run.folder) / "run.json"), read_card(data)
+    record, card = RunRecord.of(run), read_card(data)
     batches = load_batches(data, study.datasets[run.dataset], "test", where)
     model = build(config, card["image"]["channels"], card["classes"], run.seed)
     read_weights(Path(run.folder) / "model.safetensors", record.weights_sha256, model)

@@ -1,10 +1,15 @@
 """The steps as commands: a mistake is one line on stderr and exit code 1."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 from conftest import ROOT
 
 from cnntention.cli import main
+from cnntention.config import parse_study
+from cnntention.files import write_text
+from cnntention.results import paths
 
 
 @pytest.fixture
@@ -27,9 +32,9 @@ def config(tmp_path, monkeypatch, small):
         (["summarise", "--out", "results/small/tables"], "run.json: is missing; run the step that writes it."),
         (["diagnose", "--run", "results/runs/cues/tiny"], "results/runs/cues/tiny: is not a run of this study"),
         (["judge", "--tables", "nowhere", "--out", "c"], "nowhere"),
-        (["report", "--tables", "nowhere", "--claims", "c", "--out", "r"], "nowhere"),
+        (["report", "--tables", "nowhere", "--verdicts", "c", "--out", "r"], "nowhere"),
         (["profile", "--dataset", "cues", "--out", "p.json"], "card.json: is missing"),
-        (["publish", "--readme", "README.md"], "results/small/tables/card.json: is missing"),
+        (["publish", "--readme", "README.md"], "tables/card.json: is missing"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -41,30 +46,62 @@ def test_a_mistake_is_a_sentence(config, capsys, words, message):
     assert error.count("\n") == 1
 
 
-def test_a_step_works_by_itself(config, capsys, tmp_path, small):
-    from cnntention.config import parse_study
-    from cnntention.plan import data_folder
-
+def test_a_step_works_by_itself_and_sees_what_is_not_its_runs(config, capsys, small):
     study = parse_study(small)
-    (run, _) = study.runs()
+    run, _ = study.runs()
     step = [*config, "--run", run.folder]
-    assert main(["prepare", *config, "--dataset", "cues", "--out", data_folder(study, "cues")]) == 0
+    examined = Path(paths.examination_folder(study, run))
+    assert main(["prepare", *config, "--dataset", "cues", "--out", paths.data_folder(study, "cues")]) == 0
     assert main(["evaluate", *step]) == 1
     assert "run.json: is missing" in capsys.readouterr().err
     assert main(["train", *step, "--state", "state/a.pt"]) == 0
     assert "epoch 2/2" in capsys.readouterr().out
     assert main(["evaluate", *step]) == 0
+    scored = (examined / "metrics.json").read_bytes()
     assert main(["examine", *step]) == 0
-    metrics, attention = (tmp_path / run.folder / name for name in ("metrics.json", "attention.json"))
-    scored, looked = metrics.read_bytes(), attention.stat().st_mtime_ns
-    metrics.write_bytes(scored.replace(b'"key": "', b'"key": "0'))  # as of other weights or settings
-    assert main(["examine", *step]) == 0
-    assert metrics.read_bytes() == scored
-    assert attention.stat().st_mtime_ns == looked  # what is right is left alone
-    weights = tmp_path / run.folder / "model.safetensors"
+    assert (examined / "metrics.json").read_bytes() == scored
+    assert {path.name for path in examined.iterdir()} == set(paths.EXAMINATION_FILES)
+    moved = study.run(run.dataset, run.model, run.recipe, seed=1)
+    Path(run.folder).rename(moved.folder)
+    write_text("more.yaml", "experiments: {first: {grid: {seeds: [1]}}}")
+    for command in (["evaluate", "--run", moved.folder], ["summarise", "--out", "tables"]):
+        assert main([command[0], *config, "more.yaml", *command[1:]]) == 1
+        assert f"{moved.folder}: holds the run of key {run.key} and seed 0" in capsys.readouterr().err
+    Path(moved.folder).rename(run.folder)
+    weights = Path(run.folder, "model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     assert main(["evaluate", *step]) == 1
     assert "is missing or not the file that run.json describes" in capsys.readouterr().err
+    assert main(["summarise", *config, "--out", "tables"]) == 1
+    assert "model.safetensors: is missing or not what its record describes" in capsys.readouterr().err
+    (examined / "metrics.json").write_bytes(scored.replace(b'"weights_sha256": "', b'"weights_sha256": "0'))
+    assert main(["summarise", *config, "--out", "tables"]) == 1
+    assert "metrics.json: is of other weights than run.json's" in capsys.readouterr().err
+
+
+def test_clean_lists_and_removes_what_no_study_refers_to(config, capsys, small):
+    study = parse_study(small)
+    run = study.runs()[0]
+    kept = [*paths.study_inputs(study), f"{paths.study_folder(study)}/report/card.json", "results/published/a/b.csv"]
+    seed = f"{run.folder[:-1]}1"  # of an overlay
+    other = [f"{run.folder}/examination-0123456789/metrics.json", "data/cues/0123456789/card.json"]
+    other += ["results/runs/cues/tiny/old-0123456789/seed0/run.json", "results/small/0123456789/report/card.json"]
+    other += ["results/profiles/cues/0123456789.json"]
+    for path in (*kept, *other, f"{seed}/run.json"):
+        write_text(path, "1234")
+    Path("results/small/report").symlink_to("0123456789/report")
+    write_text("more.yaml", "experiments: {first: {grid: {seeds: 2}}}")
+    places = ["/".join(path.split("/")[:-1]) for path in other[:-2]] + ["results/small/0123456789", other[-1]]
+
+    assert main(["clean", "--study", "more.yaml"]) == 0
+    told = capsys.readouterr().out
+    assert f"in {len(places)} places not referred to by any study; remove them with --delete" in told
+    assert all(place in told for place in places)
+    assert seed not in told
+    assert main(["clean", "--delete"]) == 0
+    assert f"in {len(places) + 1} places removed" in capsys.readouterr().out
+    assert not any(Path(place).exists() for place in (*places, seed))
+    assert all(Path(path).exists() for path in kept)
 
 
 def test_the_environment_for_conda_has_the_same_pins():

@@ -4,7 +4,6 @@ import copy
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -12,17 +11,17 @@ from conftest import small_study
 from scipy.spatial.distance import jensenshannon
 from torch import nn
 
-from cnntention import files, plan
 from cnntention.cli import main
 from cnntention.config import STAGES, Alive, Diagnostics, Model, parse_study
 from cnntention.data.augment import Batches
 from cnntention.evaluation.ablation import INTACT, WITHOUT_ALL, ablate, compare
 from cnntention.evaluation.diagnose import diagnose, sample
-from cnntention.evaluation.diagnostics import attention_measures, describe_heads, grid_distances, measure, spread, state
+from cnntention.evaluation.diagnostics import Measured, attention_measures, describe, grid_distances, measure, state
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_modules, build
-from cnntention.report.attention_table import COLUMNS, attention_table, liveness
-from cnntention.report.records import Record
+from cnntention.results import paths
+from cnntention.results.records import Diagnosis, RunRecord
+from cnntention.results.tables import ModuleState
 
 SETTINGS = Diagnostics(images=60, map_images=25)
 SELF_ATTENTION = {"kind": "self-attention", "gate_init": 0.5}
@@ -60,8 +59,21 @@ def labelled(net: nn.Module, images: torch.Tensor) -> list:
     return list(zip(images.split(25), labels.split(25), strict=True))
 
 
-def diagnosed(net: nn.Module, images: torch.Tensor, settings: Diagnostics = SETTINGS) -> dict:
-    return diagnose(net, labelled(net, images), settings)
+def diagnosed(net: nn.Module, images: torch.Tensor, settings: Diagnostics = SETTINGS) -> ModuleState:
+    """What is said of the network's one attention module."""
+    (module,) = diagnose(net, labelled(net, images), settings)["modules"]
+    return module
+
+
+def measured(net: nn.Module, images: torch.Tensor) -> Measured:
+    """The same before it is put into plain numbers."""
+    (found,) = measure(net, labelled(net, images), map_images=25).values()
+    return found
+
+
+def planted(gates: dict | None = None, attention: dict | None = None) -> Measured:
+    """A module that changes the features."""
+    return Measured(0.3, torch.zeros(1), gates or {}, attention or {})
 
 
 # --- attention maps ---------------------------------------------------------------------------------------------
@@ -77,11 +89,10 @@ def test_a_map_by_hand():
     bits = -(0.75 * np.log2(0.75) + 0.25 * np.log2(0.25)) - 0.5  # H(3/4, 1/4) - (0 + 1) / 2
     assert found["divergence"].item() == pytest.approx(bits, rel=1e-6)
     attention = {name: values.mean(0) for name, values in found.items()} | {"uniform_distance": torch.tensor([0.5])}
-    described = describe_heads(attention)
+    described = describe(planted(attention=attention), Alive())
     assert described["effective_heads"] == pytest.approx(2**bits, rel=1e-6)
     assert described["head_diversity"] == pytest.approx(bits, rel=1e-6)
     assert described["entropy"] == described["distance"] == 0.25
-    assert described["heads"] == [{"entropy": 0.0, "distance": 0.0}, {"entropy": 0.5, "distance": 0.5}]
 
 
 def test_head_diversity_against_scipy():
@@ -113,14 +124,14 @@ def test_mean_distance_of_uniform_attention(side, share):
 
 @pytest.mark.parametrize("options", [MULTI_HEAD | {"gate_init": 0}, {"kind": "self-attention"}])
 def test_a_closed_gate_is_off(images, options):
-    found = diagnosed(network(**options), images)
-    (module,) = found["modules"].values()
-    assert module["state"] == "off"
-    assert module["gate"] == module["relative_change"] == 0
-    heads = module["attention"]["heads"] if "heads" in options else []
-    for trial in (module["without"], module["mean_effect"], found["without_all"], *heads):
-        assert trial.items() >= {"accuracy": 1.0, "drop": 0.0, "drop_se": 0.0}.items()
-    assert (found["attention_alive"], found["modules_alive"]) == (False, 0)
+    net = network(**options)
+    found = diagnose(net, labelled(net, images), SETTINGS)
+    (module,) = found["modules"]
+    assert module.state == "off"
+    assert module.gate == module.relative_change == 0
+    assert module.drop_head == (0 if "heads" in options else None)
+    assert module.drop_identity == module.drop_identity_se == module.drop_mean == module.drop_mean_se == 0
+    assert found["without_all"] == {"accuracy": 1.0, "drop": 0.0, "drop_se": 0.0}
 
 
 def test_without_queries_and_keys_attention_is_uniform(images):
@@ -128,27 +139,25 @@ def test_without_queries_and_keys_attention_is_uniform(images):
     for layer in (net.attention["stage2"].query, net.attention["stage2"].key):
         nn.init.zeros_(layer.weight)
         nn.init.zeros_(layer.bias)
-    module = diagnosed(net, images)["modules"]["stage2"]
-    attention = module["attention"]
-    assert module["state"] == "uniform"
-    assert module["norms"]["query"] == module["norms"]["key"] == 0
+    module = diagnosed(net, images)
+    assert module.state == "uniform"
+    assert module.norm_query == module.norm_key == 0
     weight = net.attention["stage2"].value.weight
-    assert module["norms"]["value"] == pytest.approx(weight.square().sum().sqrt().item(), rel=1e-5)
-    assert attention["entropy"] == pytest.approx(1, abs=1e-6)
-    assert attention["distance"] == pytest.approx(attention["uniform_distance"], rel=1e-5)
-    assert attention["uniform_distance"] == pytest.approx(0.4178, abs=1e-4)  # 8 x 8 positions
-    assert attention["head_diversity"] == pytest.approx(0, abs=1e-6)
-    assert attention["effective_heads"] == pytest.approx(1, abs=1e-5)
+    assert module.norm_value == pytest.approx(weight.square().sum().sqrt().item(), rel=1e-5)
+    assert module.entropy == pytest.approx(1, abs=1e-6)
+    assert module.distance == pytest.approx(module.uniform_distance, rel=1e-5)
+    assert module.uniform_distance == pytest.approx(0.4178, abs=1e-4)  # 8 x 8 positions
+    assert module.head_diversity == pytest.approx(0, abs=1e-6)
+    assert module.effective_heads == pytest.approx(1, abs=1e-5)
 
 
 def test_one_head_that_is_not_uniform_is_alive(images):
     net = network(**MULTI_HEAD)
     nn.init.zeros_(net.attention["stage2"].query.weight[:12])  # of 16 channels: all but the last head's
     nn.init.zeros_(net.attention["stage2"].query.bias)
-    module = diagnosed(net, images)["modules"]["stage2"]
-    nearly = [head["entropy"] > 0.999 for head in module["attention"]["heads"]]
-    assert nearly == [True, True, True, False]
-    assert module["state"] == "alive"
+    found = measured(net, images)
+    assert (found.attention["entropy"] > 0.999).tolist() == [True, True, True, False]
+    assert state(found, Alive()) == "alive"
 
 
 def test_identical_heads_are_one(images):
@@ -156,75 +165,63 @@ def test_identical_heads_are_one(images):
     with torch.no_grad():
         for layer in (net.attention["stage2"].query, net.attention["stage2"].key):
             layer.weight[8:], layer.bias[8:] = layer.weight[:8].clone(), layer.bias[:8].clone()
-    attention = diagnosed(net, images)["modules"]["stage2"]["attention"]
-    assert attention["head_diversity"] == pytest.approx(0, abs=1e-6)
-    assert attention["effective_heads"] == pytest.approx(1, abs=1e-6)
-    assert 0 < attention["entropy"] < 0.999
+    module = diagnosed(net, images)
+    assert module.head_diversity == pytest.approx(0, abs=1e-6)
+    assert module.effective_heads == pytest.approx(1, abs=1e-6)
+    assert 0 < module.entropy < 0.999
 
 
 def test_cbam_without_weights_is_a_constant_factor(images):
     net = network(**CBAM)
     for parameter in net.attention["stage2"].parameters():
         nn.init.zeros_(parameter)
-    module = diagnosed(net, images)["modules"]["stage2"]
-    half = {"mean": 0.5, "spread": 0.0, "image_spread": 0.0}
-    assert module["gates"] == {"channel": half, "spatial": half}
-    assert module["relative_change"] == pytest.approx(0.25)  # x + x / 4
-    assert module["state"] == "constant"
-    assert module["norms"] == {"mlp.0": 0, "mlp.2": 0, "spatial": 0}
-    assert (module["gate"], module["attention"]) == (None, None)
-    assert module["mean_effect"]["drop"] == 0
+    module = diagnosed(net, images)
+    assert (module.channel_spread, module.spatial_spread, module.drop_mean) == (0, 0, 0)
+    assert module.relative_change == pytest.approx(0.25)  # x + x / 4
+    assert module.state == "constant"
+    assert (module.gate, module.entropy, module.norm_query) == (None, None, None)
 
 
 def test_one_gate_that_varies_is_enough(images):
     net = network(**CBAM)
     for parameter in net.attention["stage2"].mlp.parameters():
         nn.init.zeros_(parameter)
-    module = diagnosed(net, images)["modules"]["stage2"]
-    assert module["gates"]["channel"]["image_spread"] == 0 < 0.01 < module["gates"]["spatial"]["image_spread"]
-    assert module["state"] == "alive"
+    module = diagnosed(net, images)
+    assert module.channel_spread == 0 < 0.01 < module.spatial_spread
+    assert module.state == "alive"
 
 
-def test_a_fixed_mask_is_a_constant_factor():
-    gate = {"mean": 0.5, "spread": 0.5, "image_spread": 0.001}
-    module = {"relative_change": 0.3, "gates": {"spatial": gate}, "attention": None}
-    assert state(module, Alive()) == "constant"
-    assert state(module | {"gates": {"spatial": gate | {"image_spread": 0.02}}}, Alive()) == "alive"
+@pytest.mark.parametrize(("amount", "expected"), [(0.0, "constant"), (0.004, "constant"), (0.1, "alive")])
+def test_a_fixed_mask_is_a_constant_factor(amount, expected):
+    """Half of the places shut, half open; on every second image the open ones are a little less so."""
+    mask = torch.tensor([[0.0, 1.0]]).repeat(10, 1)
+    mask[::2, 1] -= amount
+    found = describe(planted({"spatial": mask}), Alive())
+    assert found["spatial_spread"] == pytest.approx(0.5, abs=0.03)
+    assert found["state"] == expected
 
 
 def test_maps_are_measured_on_the_first_images_alone(images):
     net = network(**MULTI_HEAD)
-    found, first = (
-        diagnosed(net, x, Diagnostics(map_images=30))["modules"]["stage2"]["attention"] for x in (images, images[:30])
-    )
-    assert found["entropy"] == pytest.approx(first["entropy"], rel=1e-5)
-    assert found["effective_heads"] == pytest.approx(first["effective_heads"], rel=1e-5)
-    everything = diagnosed(net, images, Diagnostics(map_images=60))["modules"]["stage2"]["attention"]
-    assert found["entropy"] != pytest.approx(everything["entropy"], rel=1e-5)
-
-
-def test_spread_tells_a_fixed_mask_from_one_that_follows_the_image():
-    mask = torch.tensor([[0.0, 1.0]]).expand(10, 2)
-    assert spread(mask) == {"mean": 0.5, "spread": 0.5, "image_spread": 0.0}
-    following = torch.cat([torch.zeros(5, 2), torch.ones(5, 2)])
-    assert spread(following) == {"mean": 0.5, "spread": 0.5, "image_spread": 0.5}
+    found, first = (diagnosed(net, x, Diagnostics(map_images=30)) for x in (images, images[:30]))
+    assert found.entropy == pytest.approx(first.entropy, rel=1e-5)
+    assert found.effective_heads == pytest.approx(first.effective_heads, rel=1e-5)
+    assert found.entropy != pytest.approx(diagnosed(net, images, Diagnostics(map_images=60)).entropy, rel=1e-5)
 
 
 def test_untrained_open_attention_is_alive(images):
     for model in MODELS.values():
         net = build(model, 3, 10, seed=1).eval()
-        found = diagnosed(net, images)
-        assert list(found["modules"]) == [name for name, _ in attention_modules(net)]
-        assert {module["state"] for module in found["modules"].values()} == {"alive"}
-        assert (found["attention_alive"], found["modules_alive"]) == (True, len(found["modules"]))
+        found = measure(net, labelled(net, images[:10]), map_images=10)
+        assert list(found) == [name for name, _ in attention_modules(net)]
+        assert {state(module, Alive()) for module in found.values()} == {"alive"}
 
 
 def test_the_thresholds_decide(images):
-    module = diagnosed(network(**CBAM), images)["modules"]["stage2"]
-    assert state(module, Alive(relative_change=9)) == "off"
-    assert state(module, Alive(gate_spread=0.5)) == "constant"
-    module = diagnosed(network(**MULTI_HEAD), images)["modules"]["stage2"]
-    assert state(module, Alive(entropy=0.1)) == "uniform"
+    found = measured(network(**CBAM), images)
+    assert state(found, Alive(relative_change=9)) == "off"
+    assert state(found, Alive(gate_spread=0.5)) == "constant"
+    assert state(measured(network(**MULTI_HEAD), images), Alive(entropy=0.1)) == "uniform"
 
 
 def test_a_plugin_without_maps_is_off_or_alive(images, monkeypatch):
@@ -235,9 +232,9 @@ def test_a_plugin_without_maps_is_off_or_alive(images, monkeypatch):
     monkeypatch.setitem(KINDS, "doubling", Doubling)
     net = network(**CBAM)
     net.attention["stage2"] = Doubling()
-    module = diagnosed(net, images)["modules"]["stage2"]
-    assert (module["kind"], module["state"], module["relative_change"]) == ("doubling", "alive", 1.0)
-    assert (module["attention"], module["gates"], module["gate"], module["norms"]) == (None, None, None, {})
+    module = diagnosed(net, images)
+    assert (module.kind, module.state, module.relative_change) == ("doubling", "alive", 1.0)
+    assert (module.entropy, module.channel_spread, module.gate, module.norm_value) == (None,) * 4
 
 
 # --- ablations --------------------------------------------------------------------------------------------------
@@ -275,7 +272,7 @@ def mean_of(net: nn.Module, name: str, images: torch.Tensor) -> nn.Module:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_ablations_equal_networks_built_without(name, images):
-    net = build(MODELS[name], 3, 10, seed=1).eval()
+    net, images = build(MODELS[name], 3, 10, seed=1).eval(), images[:30]
     batches = labelled(net, images)
     labels = answers(net, images)
     hits = ablate(net, batches, measure(net, batches, map_images=2))
@@ -301,7 +298,7 @@ def test_ablations_equal_networks_built_without(name, images):
 @pytest.mark.parametrize("name", MODELS)
 def test_what_was_recorded_is_what_would_be_computed(name, images, monkeypatch):
     net, settings = build(MODELS[name], 3, 10, seed=1).eval(), Diagnostics(map_images=2)
-    batches = [(part, answers(net, part)) for part in images.split(2)]
+    batches = [(part, answers(net, part)) for part in images[:12].split(2)]
     found = diagnose(net, batches, settings)
     monkeypatch.setattr("cnntention.evaluation.diagnose.RECORDED", 0)
     assert diagnose(net, batches, settings) == found
@@ -309,9 +306,8 @@ def test_what_was_recorded_is_what_would_be_computed(name, images, monkeypatch):
 
 def test_without_all_is_the_baseline_of_the_same_seed(images):
     net, baseline = network(**MULTI_HEAD), build(Model(depth=8, width=8), 3, 10, seed=1).eval()
-    assert diagnosed(net, images)["without_all"]["accuracy"] == pytest.approx(
-        (answers(net, images) == answers(baseline, images)).double().mean().item(), rel=1e-5
-    )
+    expected = (answers(net, images) == answers(baseline, images)).double().mean().item()
+    assert diagnose(net, labelled(net, images), SETTINGS)["without_all"]["accuracy"] == pytest.approx(expected)
 
 
 def test_a_head_whose_value_is_zero_is_not_missed(images):
@@ -319,9 +315,11 @@ def test_a_head_whose_value_is_zero_is_not_missed(images):
     with torch.no_grad():
         value = net.attention["stage2"].value
         value.weight[4:8], value.bias[4:8] = 0, 0  # of 16 channels: head 1's
-    heads = diagnosed(net, images)["modules"]["stage2"]["attention"]["heads"]
-    assert heads[1]["drop"] == heads[1]["drop_se"] == 0
-    assert any(heads[i]["drop"] > 0 for i in (0, 2, 3))
+    batches = labelled(net, images)
+    hits = ablate(net, batches, measure(net, batches, map_images=2))
+    drops = [compare(hits["stage2", f"head {i}"], hits[INTACT])["drop"] for i in range(4)]
+    assert drops[1] == 0 < max(drops)
+    assert diagnosed(net, images).drop_head == max(drops)
 
 
 def test_the_error_of_a_drop_is_mcnemars():
@@ -336,10 +334,10 @@ def test_the_error_of_a_drop_is_mcnemars():
 def test_features_that_are_zero_give_no_infinity(images):
     net = network(**MULTI_HEAD)
     nn.init.zeros_(net.conv1.weight)
-    assert np.isfinite(diagnosed(net, images)["modules"]["stage2"]["relative_change"])
+    assert np.isfinite(diagnosed(net, images).relative_change)
 
 
-# --- the sample, the command, the tables ------------------------------------------------------------------------
+# --- the sample, the command ------------------------------------------------------------------------------------
 
 
 def test_the_sample_is_seeded_and_plain():
@@ -359,89 +357,43 @@ def test_the_sample_is_seeded_and_plain():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The small study's two runs, trained and diagnosed by the command; its folder, study and configuration file."""
-    folder = tmp_path_factory.mktemp("diagnosed")
+    """The small study's two runs, trained and diagnosed by the command, in a folder where it goes; gives the study."""
     config = small_study()
     config["models"]["looking"]["attention"] = {"stage2": CBAM, "stage3": SELF_ATTENTION}
     config["diagnostics"] = {"images": 80, "map_images": 8}
     study = parse_study(config)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        patch.chdir(tmp_path_factory.mktemp("diagnosed"))
         Path("config.yaml").write_text(yaml.safe_dump(config))
         words = ["--config", "config.yaml"]
-        assert main(["prepare", *words, "--dataset", "cues", "--out", plan.data_folder(study, "cues")]) == 0
+        assert main(["prepare", *words, "--dataset", "cues", "--out", paths.data_folder(study, "cues")]) == 0
         for run in study.runs():
             assert main(["train", *words, "--run", run.folder, "--state", "state/a.pt"]) == 0
             assert main(["diagnose", *words, "--run", run.folder]) == 0
-    return folder, config
+        yield study
 
 
-@pytest.fixture
-def there(finished, monkeypatch):
-    """In the finished study's folder; gives the study."""
-    monkeypatch.chdir(finished[0])
-    return parse_study(finished[1])
+def test_the_command(finished):
+    tiny, looking = finished.runs()
+    found = Diagnosis.read(f"{paths.examination_folder(finished, looking)}/attention.json")
+    assert (found.images, found.map_images) == (80, 8)
+    assert found.thresholds == {"relative_change": 0.01, "entropy": 0.999, "gate_spread": 0.01}
+    assert [(module.module, module.kind) for module in found.modules] == [
+        ("stage2", "cbam"),
+        ("stage3", "self-attention"),
+    ]
+    record = RunRecord.read(f"{looking.folder}/run.json")
+    assert found.weights_sha256 == record.weights_sha256
+    assert found.modules[1].gate == pytest.approx(record.gates["stage3"], rel=1e-5)
+    baseline = Diagnosis.read(f"{paths.examination_folder(finished, tiny)}/attention.json")
+    assert (baseline.modules, baseline.without_all) == ([], None)
+    assert 0 <= baseline.accuracy <= 1
 
 
-def test_the_command(there):
-    tiny, looking = there.runs()
-    found = files.read_json(f"{looking.folder}/attention.json")
-    assert (found["images"], found["map_images"]) == (80, 8)
-    assert found["thresholds"] == {"relative_change": 0.01, "entropy": 0.999, "gate_spread": 0.01}
-    assert {name: module["kind"] for name, module in found["modules"].items()} == {
-        "stage2": "cbam",
-        "stage3": "self-attention",
-    }
-    assert found["attention_alive"] is True
-    gate = files.read_json(f"{looking.folder}/run.json")["gates"]["stage3"]
-    assert found["modules"]["stage3"]["gate"] == pytest.approx(gate, rel=1e-5)
-    baseline = files.read_json(f"{tiny.folder}/attention.json")
-    assert (baseline["attention_alive"], baseline["modules_alive"], baseline["modules"]) == (None, 0, {})
-    assert baseline["without_all"] is None
-    assert 0 <= baseline["accuracy"] <= 1
-
-
-def test_the_command_shows_how_far_it_is_and_repeats_itself(there, capsys):
-    _, looking = there.runs()
-    before = Path(looking.folder, "attention.json").read_bytes()
+def test_the_command_shows_how_far_it_is_and_repeats_itself(finished, capsys):
+    _, looking = finished.runs()
+    path = Path(paths.examination_folder(finished, looking), "attention.json")
+    before = path.read_bytes()
     assert main(["diagnose", "--config", "config.yaml", "--run", looking.folder]) == 0
     assert "cues/looking/brief/seed0: ablated 80/80 images" in capsys.readouterr().out
-    assert Path(looking.folder, "attention.json").read_bytes() == before
-
-
-def test_the_tables(there):
-    runs = there.runs()
-    records = [Record(run) for run in runs]
-    table = attention_table(records)
-    assert tuple(table.columns) == COLUMNS
-    assert table["module"].tolist() == ["stage2", "stage3"]
-    found = files.read_json(f"{runs[1].folder}/attention.json")["modules"]
-    cbam, self_attention = (row for _, row in table.iterrows())
-    assert cbam["channel_spread"] == found["stage2"]["gates"]["channel"]["spread"]
-    assert cbam["norm_mlp.0"] == found["stage2"]["norms"]["mlp.0"]
-    assert cbam[["gate", "entropy", "norm_query"]].isna().all()
-    assert self_attention["entropy"] == found["stage3"]["attention"]["entropy"]
-    assert self_attention["accuracy_drop_mean"] == found["stage3"]["mean_effect"]["drop"]
-    assert self_attention[["channel_spread", "head_diversity", "norm_spatial"]].isna().all()
-    without = files.read_json(f"{runs[1].folder}/attention.json")["without_all"]["accuracy"]
-    rows = pd.DataFrame([liveness(record) for record in records])
-    assert rows["attention_alive"].tolist() == [None, True]
-    assert rows[["modules_alive", "modules"]].to_numpy().tolist() == [[0, 0], [2, 2]]
-    assert rows["accuracy_without_attention"].iloc[1] == without
-    assert tuple(attention_table(records[:1]).columns) == COLUMNS
-
-
-def test_another_threshold_makes_it_stale(there, finished, tmp_path):
-    runs = there.runs()
-    assert not any(plan.Plan(there).stale(run.folder, "diagnosis") for run in runs)
-    assert all(f"{run.folder}/attention.json" in plan.summary_inputs(there) for run in runs)
-    other = parse_study(finished[1] | {"diagnostics": finished[1]["diagnostics"] | {"alive": {"entropy": 0.99}}})
-    assert all(plan.Plan(other).stale(run.folder, "diagnosis") for run in runs)
-    assert plan.summary_settings(other) != plan.summary_settings(there)
-    contents = {run.folder: Path(run.folder, "attention.json").read_bytes() for run in runs}
-    moved = plan.Plan(other).move_stale()
-    assert moved == [f"{run.folder}/attention.json" for run in runs]
-    for run in runs:
-        (kept,) = Path("results/stale").glob(f"*/{Path(run.folder).relative_to('results')}/attention.json")
-        assert kept.read_bytes() == contents[run.folder]
-        kept.rename(Path(run.folder, "attention.json"))
+    assert path.read_bytes() == before

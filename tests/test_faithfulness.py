@@ -8,7 +8,7 @@ from torch import nn
 
 from cnntention.config import Model
 from cnntention.explanation.cam import Sample, grad_cam
-from cnntention.explanation.faithfulness import SHARES, cascade, confidence, kept, randomization, removal_order, road
+from cnntention.explanation.faithfulness import SHARES, confidence, kept, randomization, removal_order, road
 from cnntention.explanation.imputation import NOISE, impute, smooth
 from cnntention.models.registry import build
 
@@ -86,17 +86,16 @@ def test_road_finds_the_map_that_says_what_a_network_uses():
     images = patches(40)
     right = np.broadcast_to(PATCH * 1.0, (40, 16, 16))
     found = road(PatchReader(), images, {"right": right, "wrong": 1 - right, "random": 0 * right}, seed=0)
-    scores = {name: row["road"] for name, row in found["methods"].items()}
+    scores = {row.method: row.road for row in found}
     assert scores["right"] == pytest.approx(-scores["wrong"], abs=0.02)
     assert scores["right"] > 0.15
     assert abs(scores["random"]) < 0.05
-    right = found["methods"]["right"]
+    right = found[0]
     whole, _ = confidence(PatchReader(), images.images, images.predicted)
     # the patch is 1/16 of the image: least relevant first never touches it, most relevant first always takes all of it
-    assert right["lerf"] == pytest.approx([whole.mean()] * len(SHARES))
-    assert right["lerf_unchanged"] == [1.0] * len(SHARES)
-    assert right["morf"] == pytest.approx([0.5] * len(SHARES), abs=0.05)
-    assert right["road"] == pytest.approx(np.mean(right["lerf"]) / 2 - np.mean(right["morf"]) / 2)
+    assert (right.images, right.lerf, right.lerf_unchanged) == (40, pytest.approx(whole.mean()), 1.0)
+    assert right.morf == pytest.approx(0.5, abs=0.05)
+    assert right.road == pytest.approx((right.lerf - right.morf) / 2)
 
 
 def test_confidence_is_of_the_named_class():
@@ -109,47 +108,29 @@ def test_confidence_is_of_the_named_class():
 # --- randomization ----------------------------------------------------------------------------------------------
 
 
-def network(seed: int, placement: str = "stage") -> nn.Module:
+def network(seed: int) -> nn.Module:
     attention = {"stage2": {"kind": "self-attention", "gate_init": 0.5}}
-    return build(Model(depth=8, width=4, attention=attention, placement=placement), 3, 10, seed).eval()
-
-
-@pytest.mark.parametrize("placement", ["stage", "block"])
-def test_the_cascade_goes_from_the_top_to_all(placement):
-    trained, fresh = network(0, placement), network(1, placement)
-    before = {name: value.clone() for name, value in trained.state_dict().items()}
-    drawn = {}
-    for level, net in cascade(trained, fresh):
-        same = {n for n, v in net.state_dict().items() if torch.equal(v, fresh.state_dict()[n])}
-        drawn[level] = {name.split(".")[0] for name in same if name.endswith("weight") and before[name].ndim > 1}
-    kept_ones = {"fc": {"fc"}, "stage3": {"fc", "layer3"}}
-    kept_ones["stage2"] = kept_ones["stage3"] | {"layer2", "attention"}  # stage 2 has attention, and no other
-    kept_ones["stage1"] = kept_ones["stage2"] | {"layer1"}
-    kept_ones["all"] = kept_ones["stage1"] | {"conv1"}
-    assert drawn == kept_ones
-    assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
+    return build(Model(depth=8, width=4, attention=attention), 3, 10, seed).eval()
 
 
 def test_maps_of_the_same_parameters_survive():
     torch.manual_seed(0)
     images, classes = torch.randn(6, 3, 32, 32), torch.arange(6)
-    result = randomization(network(0), [network(0)], lambda net: grad_cam(net, images, classes), 0.5)
-    found = [rho for levels in result["correlation"].values() for rho in levels.values()]
-    assert found == pytest.approx([1] * 15)
-    assert result["sane"] == {"stage1": False, "stage2": False, "stage3": False}
+    maps = [grad_cam(network(seed), images, classes) for seed in (0, 0, 1)]
+    same = randomization(maps[0], maps[1:2], 0.5)
+    assert (same.correlation, same.sane) == (pytest.approx(1), False)
+    assert randomization(maps[0], maps[2:], 0.5).correlation < 0.99
 
 
-def test_maps_of_the_image_alone_survive_and_are_not_sane():
-    edges = np.random.default_rng(0).random((6, 32, 32))
+def test_maps_of_the_image_alone_are_not_sane_and_unrelated_ones_are():
     draws = np.random.default_rng(1)
-    planted = lambda net: {"stage3": edges, "stage2": draws.random((6, 32, 32))}  # noqa: E731
-    result = randomization(network(0), [network(1), network(2)], planted, 0.5)
-    assert result["correlation"]["stage3"]["all"] == pytest.approx(1)
-    assert abs(result["correlation"]["stage2"]["all"]) < 0.05  # 12 pairs of 1024 independent pixels: se 0.009
-    assert result["sane"] == {"stage3": False, "stage2": True}
+    edges, *others = draws.random((4, 6, 32, 32))
+    assert not randomization(edges, [edges, edges], 0.5).sane
+    unrelated = randomization(edges, others, 0.5)
+    assert (unrelated.sane, unrelated.draws, unrelated.images) == (True, 3, 6)
+    assert abs(unrelated.correlation) < 0.04  # 18 pairs of 1024 independent pixels: se 0.007
 
 
 def test_maps_that_cannot_be_compared_are_not_sane():
-    result = randomization(network(0), [network(1)], lambda net: {"stage3": np.zeros((4, 8, 8))}, 0.5)
-    assert result["correlation"]["stage3"]["all"] is None
-    assert not result["sane"]["stage3"]
+    nothing = randomization(np.zeros((4, 8, 8)), [np.ones((4, 8, 8))], 0.5)
+    assert (nothing.correlation, nothing.sane) == (None, False)

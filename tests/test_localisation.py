@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from cnntention.config import Model
 from cnntention.data import cuematch
 from cnntention.explanation import localisation
 from cnntention.explanation.cam import Sample, grid, through_grid
 from cnntention.explanation.localisation import Method, baselines, compare, localise, ranking_auc, relevance_mass
 from cnntention.explanation.ranks import rank_correlation, ranks
+from cnntention.models.registry import build
 
 
 def chosen(pixels: np.ndarray) -> Sample:
@@ -78,28 +80,20 @@ def test_baselines_by_hand():
     np.testing.assert_allclose(found["centre"], found["centre"][:, ::-1, ::-1])
 
 
-@pytest.mark.parametrize(("stage", "expected"), [("stage1", 1.0), ("stage2", 0.80), ("stage3", 0.60)])
-def test_the_ceiling_of_two_boxes(stage, expected):
-    """Two 7 x 7 boxes are .096 of the image; their mask at 8 x 8 cells has .60 of its mass inside, at 16 x 16 .80."""
+def test_the_ceiling_of_two_boxes():
+    """Two 7 x 7 boxes are .096 of the image; their mask at 8 x 8 cells has .60 of its mass inside."""
     codes = cuematch.generate("test", 300).mask("relation-colour")
     mask = (codes == 1) | (codes == 2)
     assert relevance_mass(np.ones(mask.shape), mask) == pytest.approx(98 / 1024)
-    assert grid("stage3", (32, 32)) == (8, 8)
-    maps = through_grid(mask, grid(stage, (32, 32)))
-    assert relevance_mass(maps, mask).mean() == pytest.approx(expected, abs=0.01)
+    assert grid((32, 32)) == (8, 8)
+    assert relevance_mass(through_grid(mask, (8, 8)), mask).mean() == pytest.approx(0.60, abs=0.01)
 
 
 def test_a_grid_rounds_up_as_the_network_does():
-    from cnntention.config import STAGES, Model
-    from cnntention.models.registry import build
-
-    net, sizes = build(Model(depth=8, width=4), 1, 10).eval(), {}
-    for stage in STAGES:
-        net.end(stage).register_forward_hook(
-            lambda _, __, out, stage=stage: sizes.update({stage: tuple(out.shape[2:])})
-        )
+    net, sizes = build(Model(depth=8, width=4), 1, 10).eval(), []
+    net.end("stage3").register_forward_hook(lambda _, __, out: sizes.append(tuple(out.shape[2:])))
     net(torch.zeros(1, 1, 30, 25))
-    assert sizes == {stage: grid(stage, (30, 25)) for stage in STAGES}
+    assert sizes == [grid((30, 25))]
 
 
 def test_normalized_mass_is_0_for_uniform_and_1_for_the_ceiling():
@@ -159,19 +153,14 @@ def test_regions_come_from_a_threshold_where_there_are_no_masks():
     assert localisation.regions(chosen(pixels), {}, None) == {}
 
 
-def test_scores_have_a_place_each():
+def test_scores_of_maps_that_are_known():
     scenes = cuematch.generate("test", 8)
     images = chosen(scenes.images)
-    masks = localisation.regions(images, {"mask": scenes.mask("relation-colour")}, None)
-    perfect = {
-        stage: through_grid(masks["match+cue"], grid(stage, (32, 32))) for stage in ("stage1", "stage2", "stage3")
-    }
-    blind = dict.fromkeys(perfect, np.ones((8, 32, 32)))
-    scores = localise({"predicted": perfect, "label": blind}, {"predicted": blind, "label": perfect}, images, masks)
-    for stage, targets in scores.items():
-        assert set(targets["label"]["match"]) == {"gradcam", "untrained", "uniform", "centre", "edges", "ceiling"}
-        assert targets["predicted"]["match+cue"]["gradcam"] == targets["predicted"]["match+cue"]["ceiling"], stage
-        assert targets["label"]["match+cue"]["untrained"]["normalized_mass"] == 1
-        assert targets["predicted"]["cue"]["untrained"]["mass"] == pytest.approx(49 / 1024)
-        half = targets["predicted"]["match"]["gradcam"]["mass"] + targets["predicted"]["cue"]["gradcam"]["mass"]
-        assert half == pytest.approx(targets["predicted"]["match+cue"]["gradcam"]["mass"])
+    mask = localisation.regions(images, {"mask": scenes.mask("relation-colour")}, None)["match+cue"]
+    perfect, blind = through_grid(mask, grid((32, 32))), np.ones((8, 32, 32))
+    scores = {score.method: score for score in localise(perfect, blind, images, "match+cue", mask)}
+    assert list(scores) == ["gradcam", "untrained", "uniform", "centre", "edges", "ceiling"]
+    assert {score.region for score in scores.values()} == {"match+cue"}
+    assert scores["gradcam"].mass == scores["ceiling"].mass
+    assert (scores["gradcam"].normalized_mass, scores["untrained"].normalized_mass) == (1, 0)
+    assert scores["untrained"].mass == pytest.approx(98 / 1024)

@@ -65,18 +65,16 @@ def test_a_network_whose_attention_is_uniform_scores_1_everywhere(placement):
     net = network(placement, query_key="zero")
     found = look_ups(net, chosen(10), codes == 1, codes == 2)
     names = [name for name, module in attention_modules(net) if hasattr(module, "query")]
-    assert list(found["modules"]) == names
+    assert list(dict.fromkeys(row.module for row in found)) == names
     assert "stage2_1" in names or "stage2_block0_1" in names
-    for directions in found["modules"].values():
-        for heads in directions.values():
-            assert [row["score"] for row in heads] == pytest.approx([1] * len(heads), rel=1e-4)
-            assert [row["se"] for row in heads] == pytest.approx([0] * len(heads), abs=1e-5)
+    assert [row.score for row in found] == pytest.approx([1] * len(found), rel=1e-4)
+    assert [row.se for row in found] == pytest.approx([0] * len(found), abs=1e-5)
 
 
 def test_look_ups_are_means_over_images_of_either_direction():
     codes = cuematch.generate("test", 11).mask("relation-colour")
     net, images = network(), chosen(11)
-    found = look_ups(net, images, codes == 1, codes == 2)["modules"]["stage3"]
+    found = [row for row in look_ups(net, images, codes == 1, codes == 2) if row.module == "stage3"]
     weights, _ = matrices(net, images.images)["stage3"]
     pool = torch.nn.AvgPool2d(4)
     match, cue = (pool(torch.from_numpy(codes == code).float()).flatten(1) for code in (1, 2))
@@ -87,8 +85,10 @@ def test_look_ups_are_means_over_images_of_either_direction():
                 for i, w in enumerate(weights)
             ]
         ).numpy()
-        assert [row["score"] for row in found[direction]] == pytest.approx(each.mean(0), rel=1e-4)
-        assert [row["se"] for row in found[direction]] == pytest.approx(each.std(0, ddof=1) / 11**0.5, rel=1e-4)
+        heads = [row for row in found if row.direction == direction]
+        assert [(row.head, row.images) for row in heads] == [(0, 11), (1, 11)]
+        assert [row.score for row in heads] == pytest.approx(each.mean(0), rel=1e-4)
+        assert [row.se for row in heads] == pytest.approx(each.std(0, ddof=1) / 11**0.5, rel=1e-4)
 
 
 def test_rows_are_those_of_the_query_cells():

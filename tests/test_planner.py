@@ -1,9 +1,10 @@
 """The planner, proved: from any state of a study's files one call makes exactly what is missing.
 
-Snakemake plans for real, in this process. What a step does is stubbed: it writes its files, and fails if one of the files
-that it waits for is missing.
+Snakemake plans for real, in this process. What a step does is stubbed: its files appear.
 """
 
+import base64
+import os
 import shutil
 from contextlib import chdir
 from pathlib import Path
@@ -19,8 +20,8 @@ from snakemake.settings.types import (
     ExecutionSettings,
     OutputSettings,
     Quietness,
-    ResourceSettings,
     RerunTrigger,
+    ResourceSettings,
     WorkflowSettings,
 )
 
@@ -100,6 +101,19 @@ def pretend(path: str) -> None:
     Path(path).touch()
 
 
+def mark_incomplete(path: str) -> None:
+    """As Snakemake leaves it when it is killed."""
+    mark = Path(".snakemake/incomplete") / base64.urlsafe_b64encode(path.encode()).decode()
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text('{"external_jobid": null}')
+
+
+OTHERS = (  # of other configurations
+    "data/cues/0123456789/card.json",
+    "results/runs/cues/tiny/brief-0123456789/seed0/run.json",
+    "results/profiles/cues/0123456789.json",
+    "results/small/0123456789/report/card.json",
+)
 TARGETS = {
     "all": ["report"],
     "prepare_all": ["prepare"],
@@ -115,20 +129,26 @@ TARGETS = {
 )
 @given(data=st.data())
 def test_one_call_makes_exactly_what_is_missing(study, data):
-    """Files are there or not, of any step, whole or not, in any order of time; targets are any set of targets."""
-    read, steps = study
+    """Files are there or not, marked as incomplete or not, in any order of time, beside those of other keys."""
+    _, steps = study
     jobs = {outputs: needs for step in steps.values() for outputs, needs in step.items()}
     shutil.rmtree("results", ignore_errors=True)
     shutil.rmtree("data", ignore_errors=True)
+    shutil.rmtree(".snakemake/incomplete", ignore_errors=True)
     # jobs as a whole are there or not, or file by file
     for outputs in jobs:
         there = data.draw(st.sampled_from(["all", "none", "some"]))
         for path in outputs:
             if there == "all" or (there == "some" and data.draw(st.booleans())):
                 pretend(path)
-    for decoy in ("results/runs/cues/tiny/brief-0123456789/seed0/run.json", "results/small/0123456789/report/card.json"):
-        if data.draw(st.booleans()):  # of another configuration
-            pretend(decoy)
+    for other in OTHERS:
+        if data.draw(st.booleans()):
+            pretend(other)
+    there = sorted(str(path) for top in ("data", "results") for path in Path(top).rglob("*") if path.is_file())
+    for path in data.draw(st.lists(st.sampled_from(there), unique=True)) if there else ():
+        mark_incomplete(path)
+    for time, path in enumerate(data.draw(st.permutations(there))):
+        os.utime(path, (1e9 + time, 1e9 + time))
     targets = data.draw(st.lists(st.sampled_from(list(TARGETS)), unique=True, max_size=2))
     asked = [path for name in targets or ["all"] for step in TARGETS[name] for job in steps[step] for path in job]
     expected = missing(jobs, asked)

@@ -7,8 +7,8 @@ from conftest import small_study
 from cnntention import precision, provenance
 from cnntention.config import parse_study
 from cnntention.data.datasets import prepare
-from cnntention.files import read_json
-from cnntention.plan import data_folder
+from cnntention.results.paths import data_folder
+from cnntention.results.records import RunRecord
 from cnntention.training import command
 
 CPU, GPU, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
@@ -94,7 +94,8 @@ def test_a_run_says_it_first_and_records_it(tmp_path, monkeypatch, capsys, cpu):
     first, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{run.name}: recipes.brief.precision: this CPU has no TF32")
     assert not any("TF32" in line for line in rest)
-    assert read_json(f"{run.folder}/run.json")["precision"] == {"asked": "tf32", "native": False}
+    made = RunRecord.read(f"{run.folder}/run.json").precision
+    assert (made.asked, made.native) == ("tf32", False)
 
 
 def test_the_report_shows_it_beside_the_hardware():

@@ -1,19 +1,18 @@
 """Costs: counts against closed forms, times against networks that say when they were called."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT
 from torch import nn
 
-from cnntention import plan, profiling
+from cnntention import profiling
 from cnntention.config import STAGES, Model, Profiling, load, parse_study
 from cnntention.energy import Meter
 from cnntention.models.registry import build
 from cnntention.profiling import attention_bytes, count_macs, each, measure_memory, measure_times, profile
-from cnntention.report.cost_table import cost_table, spread
+from cnntention.results import paths
+from cnntention.results.profiles import ModelProfile, Profile, cost_rows, quartiles
 
 MODELS = load([ROOT / "config.yaml"]).models
 CPU = torch.device("cpu")
@@ -110,7 +109,7 @@ def test_models_are_measured_in_turn():
     a_round = [("latency", 1, False, True), ("inference", 8, False, True), ("training", 8, True, False)]
     once = [(name, *how) for _, *how in a_round for name in ("a", "b", "c")]
     assert turns == once * (1 + QUICK.rounds)  # the first to warm up
-    assert list(calls) == ["latency_batch1", "inference", "training_step"]
+    assert list(calls) == ["latency", "inference", "training_step"]
     for kind in calls.values():
         assert [len(call.times_ms) for call in kind.values()] == [QUICK.rounds] * 3
     counted = sum(call.calls for kind in calls.values() for call in kind.values())
@@ -129,105 +128,101 @@ def test_energy_is_that_of_the_calls():
 
 
 def test_times_are_those_of_the_calls():
-    """A call that sleeps 20 ms takes 20 ms, and quartiles are those of the rounds."""
+    """A call that sleeps 20 ms takes 20 ms, every round."""
     import time
 
     call = profiling.Call(lambda: time.sleep(0.02), CPU)
     for _ in range(3):
         call.measure(QUICK, Meter(read=list))
+    assert len(call.times_ms) == 3
     assert all(20 <= t < 120 for t in call.times_ms)
-    call.times_ms = [5.0, 1.0, 2.0, 100.0, 3.0]
-    assert call.summary() == {"median_ms": 3.0, "iqr_ms": 3.0, "rounds_ms": [5.0, 1.0, 2.0, 100.0, 3.0]}
 
 
 def test_memory_is_that_of_the_step():
     """A ResNet-8 keeps the outputs of 7 convolutions and as many norms for the backward pass: 576 KiB an image."""
     kept = 2 * (3 * 16 * 32**2 + 2 * 32 * 16**2 + 2 * 64 * 8**2) * 4 * 256
     found = measure_memory(Model(depth=8, width=16), (3, 32, 32), 10, Profiling(batch_size=256), CPU, ())
-    assert found["source"] == "resident set of a process of its own, on the CPU"
-    assert 0.9 * kept < found["bytes"] < 2 * kept
+    assert found[1] == "resident set of a process of its own, on the CPU"
+    assert 0.9 * kept < found[0] < 2 * kept
 
 
 def test_a_profile_is_complete_and_names_what_it_lacks(monkeypatch):
     monkeypatch.setattr(profiling.energy, "meter", lambda gpu: Meter(read=list, reason="no counter"))
-    monkeypatch.setattr(profiling, "measure_memory", lambda *_: {"bytes": 1, "source": "not here"})
+    monkeypatch.setattr(profiling, "measure_memory", lambda *_: (1, "not here"))
     models = {name: MODELS[name].model_copy(update={"depth": 8}) for name in ("cbam", "resnet20")}
-    found = profile(models, (3, 32, 32), 10, QUICK, CPU)
-    assert found["energy"] == {"source": None, "reason": "no counter"}
-    assert list(found["models"]) == ["cbam", "resnet20"]
-    cbam = found["models"]["cbam"]
-    assert cbam["parameters"]["attention"] == 969
-    assert cbam["joules"] == {"inference_image": None, "training_step": None}
-    for name in ("inference", "training_step"):
-        assert cbam[name]["images_per_s"] == pytest.approx(8000 / cbam[name]["median_ms"])
-    assert cbam["training_step"]["median_ms"] > cbam["inference"]["median_ms"] > cbam["latency_batch1"]["median_ms"] > 0
-    json.dumps(found)
+    found, source = profile(models, (3, 32, 32), 10, QUICK, CPU)
+    assert source == "no counter"
+    assert list(found) == ["cbam", "resnet20"]
+    cbam = found["cbam"]
+    assert cbam.parameters.attention == 969
+    assert (cbam.training_memory_bytes, cbam.memory_source) == (1, "not here")
+    assert (cbam.inference_joules, cbam.training_step_joules) == (None, None)
+    training, inference, latency = (getattr(cbam, f"{n}_ms") for n in ("training_step", "inference", "latency"))
+    assert len(training) == len(inference) == len(latency) == QUICK.rounds
+    assert np.median(training) > np.median(inference) > np.median(latency) > 0
 
 
 # --- identity, and the table ------------------------------------------------------------------------------------
 
 
-def key(small: dict) -> str:
-    return parse_study(small).profile_key("cues")
+def path(small: dict) -> str:
+    return paths.profile_path(parse_study(small), "cues")
 
 
-def test_the_key_is_of_all_models_that_run_on_the_dataset(small):
-    first = key(small)
+def test_the_path_is_of_all_models_that_run_on_the_dataset(small):
+    first = path(small)
     grid = small["experiments"]["first"]["grid"]
     grid["models"] = ["looking", "tiny"]
-    assert key(small) == first  # in whatever order
+    assert path(small) == first  # in whatever order
     small["models"]["unused"] = {"depth": 14}
-    assert key(small) == first
+    assert path(small) == first
     grid["models"] = ["looking", "tiny", "unused"]
-    with_another = key(small)
+    with_another = path(small)
     assert with_another != first
     small["models"]["unused"]["depth"] = 20
-    assert key(small) not in (first, with_another)
+    assert path(small) not in (first, with_another)
 
 
 @pytest.mark.parametrize("setting", ["batch_size", "threads", "rounds", "min_seconds"])
-def test_the_key_is_of_the_settings(small, setting):
-    first = key(small)
+def test_the_path_is_of_the_settings(small, setting):
+    first = path(small)
     small["profiling"][setting] = 7
-    assert key(small) != first
+    assert path(small) != first
 
 
-def test_ratios_are_free_of_what_drifts():
-    """A machine that slows down eightfold: times differ wildly, the ratio is 3 in every round."""
-    base = np.array([1.0, 2.0, 3.0, 5.0, 8.0])
-    assert list(spread("x", 3 * base / base).values()) == [3, 3, 3]
-    # by hand: ratios 4, 1, 2, 1, 1/2
-    assert spread("x", [4, 2, 6, 5, 4] / base) == {"x": 1, "x_q25": 1, "x_q75": 2}
+def test_quartiles_by_hand():
+    assert quartiles("x", [4, 1, 2, 1, 0.5]) == {"x": 1, "x_q25": 1, "x_q75": 2}
+    assert quartiles("x", None) == {"x": None, "x_q25": None, "x_q75": None}
 
 
-def test_table(small, tmp_path, monkeypatch):
+def made_up(*rounds: float) -> ModelProfile:
+    """A model that takes so long in each round."""
+    times = {f"{time}_ms": list(rounds) for time in ("latency", "inference", "training_step")}
+    counts = {"parameters": {"total": 90, "backbone": 50, "attention": 40}, "macs": int(100 * rounds[0])}
+    counts |= {"attention_matrix_bytes": 64, "training_memory_bytes": 5, "memory_source": "x"}
+    return ModelProfile(**times, **counts, inference_joules=None, training_step_joules=None)
+
+
+def test_the_cost_table(small, tmp_path, monkeypatch):
+    """The machine slows down from round to round: times differ wildly, the ratio is 2.5 in every round."""
     monkeypatch.chdir(tmp_path)
     study = parse_study(small)
-
-    def model(factor: float) -> dict:
-        times = {"median_ms": 20.0 * factor, "iqr_ms": 3.0, "images_per_s": 400 / factor}
-        times["rounds_ms"] = [10.0 * factor, 20.0 * factor, 40.0 * factor]
-        return {
-            "parameters": {"total": 90, "attention": 40},
-            "macs": int(1000 * factor),
-            "attention_matrix_bytes": 64,
-            **dict.fromkeys(("latency_batch1", "inference", "training_step"), times),
-            "training_memory": {"bytes": 5, "source": "x"},
-            "joules": {"inference_image": None, "training_step": None},
-        }
-
-    found = {"image": [3, 8, 8], "settings": {"batch_size": 8}, "energy": {"source": None, "reason": "none here"}}
-    found |= {"models": {"looking": model(2.5), "tiny": model(1.0)}}
-    found |= {"provenance": {"cpu": "a CPU", "threads": 1, "commit": "abc"}}
-    path = tmp_path / plan.profiles(study)["cues"]
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(found))
-    table = cost_table(study).set_index("model")
-    assert list(table.index) == ["tiny", "looking"]
-    looking = table.loc["looking"]
-    for time in ("latency", "inference_batch", "training_step"):
-        assert looking[[f"{time}_ms", f"{time}_ms_q25", f"{time}_ms_q75"]].tolist() == [50, 37.5, 75]
-        assert looking[[f"{time}_ratio", f"{time}_ratio_q25", f"{time}_ratio_q75"]].tolist() == [2.5] * 3
-    assert looking[["macs", "macs_ratio", "training_images_per_s", "image"]].tolist() == [2500, 2.5, 160, "3x8x8"]
-    assert looking[["energy", "hardware"]].tolist() == ["none here", "a CPU, 1 thread"]
-    assert table["training_step_joules"].isna().all()
+    models = {"looking": made_up(25, 50, 100), "tiny": made_up(10, 20, 40)}
+    facts = {"cpu": "a CPU", "threads": 1, "commit": "abc"}
+    found = Profile(
+        dataset="cues",
+        image=(3, 8, 8),
+        settings={"batch_size": 8},
+        energy="none here",
+        models=models,
+        made="",
+        provenance=facts,
+    )
+    found.write(path(small))
+    tiny, looking = cost_rows(study)
+    assert (tiny.model, looking.model) == ("tiny", "looking")
+    for time in ("latency", "training_step"):
+        assert [getattr(looking, f"{time}_ms{end}") for end in ("", "_q25", "_q75")] == [50, 37.5, 75]
+    assert [getattr(looking, f"training_step_ratio{end}") for end in ("", "_q25", "_q75")] == [2.5] * 3
+    assert (looking.macs, looking.macs_ratio, looking.training_images_per_s, looking.image) == (2500, 2.5, 160, "3x8x8")
+    assert (looking.energy, looking.hardware, looking.training_step_joules) == ("none here", "a CPU, 1 thread", None)

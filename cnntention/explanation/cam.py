@@ -14,9 +14,6 @@ from cnntention.explanation.library import ClassifierOutputTarget, GradCAM, scal
 from cnntention.models.resnet import ResNet
 from cnntention.seeding import generator
 
-TARGETS = ("predicted", "label")
-StageMaps = dict[str, np.ndarray]  # stage -> (N, H, W) float32 in [0, 1]
-
 
 def choose_images(count: int, total: int, seed: int, showcase: tuple[int, ...]) -> list[int]:
     """Positions in the test split: the showcase that lies inside it, then a seeded sample without the showcase."""
@@ -60,14 +57,6 @@ def sample(model: nn.Module, batches: Batches, index: list[int], batch_size: int
     return Sample(index, pixels.permute(0, 3, 1, 2).cpu().numpy(), images, batches.labels[at], predicted)
 
 
-class StagedGradCAM(GradCAM):
-    """pytorch-grad-cam with several layers at once, whose maps it would average, kept apart: one backward pass."""
-
-    def aggregate_multi_layers(self, cam_per_target_layer: list[np.ndarray]) -> np.ndarray:
-        """(stages, B, H, W), each as the library returns it for this layer alone."""
-        return np.stack([super(StagedGradCAM, self).aggregate_multi_layers([cam]) for cam in cam_per_target_layer])
-
-
 @contextmanager
 def gradients_from(layer: nn.Module, model: nn.Module) -> Iterator[None]:
     """In the block a backward pass ends at the layer's output: none before it, and none of the weights."""
@@ -83,46 +72,29 @@ def gradients_from(layer: nn.Module, model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_()
 
 
-def grad_cam(model: ResNet, images: Tensor, classes: Tensor, batch_size: int = 32) -> StageMaps:
-    """Maps of (N, C, H, W) normalized images for a class each.
+def grad_cam(model: ResNet, images: Tensor, classes: Tensor, batch_size: int = 32) -> np.ndarray:
+    """(N, H, W) float32 maps of (N, C, H, W) normalized images for a class each.
 
-    The layer is the stage's output after its attention module, so that all models are compared at the same place.
+    The layer is the last stage's output after its attention module, so that all models are compared at the same place.
     pytorch-grad-cam scales each map to [0, 1]: values of two images cannot be compared. A map without positive
     evidence is all zero.
     """
-    layers = [model.end(stage) for stage in STAGES]
-    maps = np.empty((len(layers), len(images), *images.shape[2:]), np.float32)
-    with gradients_from(layers[0], model):
-        cam = StagedGradCAM(model=model, target_layers=layers)
+    maps, layer = np.empty((len(images), *images.shape[2:]), np.float32), model.end(STAGES[-1])
+    with gradients_from(layer, model):
+        cam = GradCAM(model=model, target_layers=[layer])
         try:  # not `with`, where the library swallows every IndexError
             for start in range(0, len(images), batch_size):
                 part = slice(start, start + batch_size)
                 targets = [ClassifierOutputTarget(c) for c in classes[part].tolist()]
-                maps[:, part] = cam(input_tensor=images[part], targets=targets)
+                maps[part] = cam(input_tensor=images[part], targets=targets)
         finally:
             cam.activations_and_grads.release()
-    return dict(zip(STAGES, maps, strict=True))
+    return maps
 
 
-def both_targets(model: ResNet, chosen: Sample) -> dict[str, StageMaps]:
-    """Maps for the predicted and for the true class, which is the same where the sample's prediction is right."""
-    predicted = grad_cam(model, chosen.images, chosen.predicted)
-    label = {stage: maps.copy() for stage, maps in predicted.items()}
-    wrong = chosen.predicted != chosen.labels
-    if wrong.any():
-        for stage, maps in grad_cam(model, chosen.images[wrong], chosen.labels[wrong]).items():
-            label[stage][wrong.cpu().numpy()] = maps
-    return dict(zip(TARGETS, (predicted, label), strict=True))
-
-
-def picked(maps: dict[str, StageMaps], places: list[int] | slice) -> dict[str, StageMaps]:
-    """The maps, by target and stage, of the images at these places."""
-    return {target: {stage: of[places] for stage, of in stages.items()} for target, stages in maps.items()}
-
-
-def grid(stage: str, shape: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of a stage's features for images of `shape`: stages 2 and 3 halve them, rounding up."""
-    stride = 2 ** STAGES.index(stage)
+def grid(shape: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the last stage's features for images of `shape`: two stages halve them, rounding up."""
+    stride = 2 ** (len(STAGES) - 1)
     return -(-shape[0] // stride), -(-shape[1] // stride)
 
 
@@ -136,20 +108,14 @@ def pooled(masks: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     return nn.functional.adaptive_avg_pool2d(torch.from_numpy(masks).float(), cells).numpy()
 
 
-def explain(model: ResNet, batches: Batches, chosen: list[int]) -> dict[str, np.ndarray]:
-    """The arrays of `stored` for the chosen images."""
-    found = sample(model, batches, chosen)
-    return stored(found, both_targets(model, found))
+def stored(chosen: Sample, maps: np.ndarray) -> dict[str, np.ndarray]:
+    """What is stored of a sample and its maps: images (N, C, H, W) uint8, labels and predicted (N,), and `cam`.
 
-
-def stored(found: Sample, maps: dict[str, StageMaps]) -> dict[str, np.ndarray]:
-    """A sample with its maps for the predicted and for the true class, as they are stored.
-
-    Returns images (N, C, H, W) uint8, labels and predicted (N,), and `cam.<stage>.<predicted|label>`
-    (N, H, W) uint8, a map's [0, 1] as 0..255.
+    cam: (N, H, W) uint8, a map's [0, 1] as 0..255.
     """
-    result = {"images": found.pixels, "labels": found.labels.cpu().numpy(), "predicted": found.predicted.cpu().numpy()}
-    for stage in STAGES:
-        for target in TARGETS:
-            result[f"cam.{stage}.{target}"] = np.rint(maps[target][stage] * 255).astype(np.uint8)
-    return result
+    return {
+        "images": chosen.pixels,
+        "labels": chosen.labels.cpu().numpy(),
+        "predicted": chosen.predicted.cpu().numpy(),
+        "cam": np.rint(maps * 255).astype(np.uint8),
+    }

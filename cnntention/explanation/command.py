@@ -25,14 +25,13 @@ def explain_run(study: Study, run: Run, opened: Opened) -> None:
     chosen = cam.choose_images(settings.images, total, settings.seed, showcase)
     scored = cam.choose_images(settings.scored_images, total, settings.seed, ())
     index = list(dict.fromkeys(scored + chosen))  # the same ones, but for the showcase
-    found = cam.sample(opened.model, opened.batches, index)
-    found_maps = cam.both_targets(opened.model, found)
+    sample = cam.sample(opened.model, opened.batches, index)
+    trained = cam.grad_cam(opened.model, sample.images, sample.predicted)
     at = [index.index(i) for i in chosen]
-    result = cam.stored(found.at(at), cam.picked(found_maps, at))
+    result = cam.stored(sample.at(at), trained[at])
     log(f"Grad-CAM of {len(index)} images")
     shown = sum(i < total for i in dict.fromkeys(showcase))
-    examples = found.at(at[: shown + maps.EXAMPLES])
-    attention, places = attention_of(opened, examples, result["cam.stage3.predicted"])
+    attention, places = attention_of(opened, sample.at(at[: shown + maps.EXAMPLES]), result["cam"])
     log(f"attention of {sum(name.endswith('queries') for name in attention)} modules")
     path = opened.out / "explanations.safetensors"
     files.write_tensors(path, result | attention)
@@ -42,7 +41,7 @@ def explain_run(study: Study, run: Run, opened: Opened) -> None:
         test_images=chosen,
         showcase=shown,
         queries=places,
-        **score(study, run, opened, found.first(len(scored)), cam.picked(found_maps, slice(len(scored))), log),
+        **score(study, run, opened, sample.first(len(scored)), trained[: len(scored)], log),
     ).write(path.with_suffix(".json"))
 
 
@@ -71,29 +70,22 @@ def untrained(study: Study, run: Run, opened: Opened) -> list[nn.Module]:
     return [net.to(opened.device).eval() for net in nets]
 
 
-def score(
-    study: Study, run: Run, opened: Opened, found: cam.Sample, trained_maps: dict[str, cam.StageMaps], log: Log
-) -> dict:
+def score(study: Study, run: Run, opened: Opened, sample: cam.Sample, trained: np.ndarray, log: Log) -> dict:
     """The scores of `records.Explanations`, over the scored images, of which ROAD and randomization take the first."""
-    settings, model, extras = study.explanation, opened.model, opened.batches.extras
+    settings, extras = study.explanation, opened.batches.extras
     fresh = untrained(study, run, opened)
-    fresh_maps = cam.both_targets(fresh[0], found)
-    log(f"Grad-CAM of {len(found.index)} images by an untrained network")
-    masks = localisation.regions(found, extras, settings.foreground.get(run.dataset))
-    scores = {"region": next(iter(masks), None)}
-    scores["localisation"] = localisation.localise(trained_maps, fresh_maps, found, masks) if masks else []
-    log(f"localisation in {len(masks)} regions")
-    few = found.first(settings.road_images)
-    methods = {"gradcam": trained_maps["predicted"]["stage3"], "untrained": fresh_maps["predicted"]["stage3"]}
-    methods = {name: of[: len(few.index)] for name, of in (methods | localisation.baselines(found.pixels)).items()}
-    scores["road"] = faithfulness.road(model, few, methods, settings.seed)
-    log(f"ROAD of {len(few.index)} images")
-    few = found.first(settings.images)
-    own = cam.picked(trained_maps, slice(len(few.index)))["predicted"]
-    scores["sanity"] = faithfulness.randomization(
-        model, fresh, lambda net: cam.grad_cam(net, few.images, few.predicted), settings.sanity_threshold, own
-    )
+    blind = cam.grad_cam(fresh[0], sample.images, sample.predicted)
+    log(f"Grad-CAM of {len(sample.index)} images by an untrained network")
+    masks = localisation.regions(sample, extras, settings.foreground.get(run.dataset))
+    region = next(iter(masks), None)
+    scored = localisation.localise(trained, blind, sample, region, masks[region]) if region else []
+    few = sample.first(settings.road_images)
+    methods = {"gradcam": trained, "untrained": blind} | localisation.baselines(sample.pixels)
+    road = faithfulness.road(opened.model, few, {n: m[: len(few.index)] for n, m in methods.items()}, settings.seed)
+    log(f"localisation, and ROAD of {len(few.index)} images")
+    few = sample.first(settings.images)
+    others = [blind[: len(few.index)], *(cam.grad_cam(net, few.images, few.predicted) for net in fresh[1:])]
+    sanity = faithfulness.randomization(trained[: len(few.index)], others, settings.sanity_threshold)
     log(f"randomization, maps of {len(few.index)} images")
-    scores["lookup"] = maps.look_ups(model, found, masks["match"], masks["cue"]) if "cue" in masks else []
-    log("look-up")
-    return scores
+    lookup = maps.look_ups(opened.model, sample, masks["match"], masks["cue"]) if "cue" in masks else []
+    return {"region": region, "localisation": scored, "road": road, "sanity": sanity, "lookup": lookup}

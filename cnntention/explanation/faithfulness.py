@@ -2,25 +2,21 @@
 arXiv 1810.03292).
 """
 
-import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnntention.config import STAGES
-from cnntention.explanation.cam import Sample, StageMaps
+from cnntention.explanation.cam import Sample
 from cnntention.explanation.imputation import impute
 from cnntention.explanation.ranks import rank_correlation
-from cnntention.models.resnet import ResNet
 from cnntention.results.records import Sanity
-from cnntention.results.tables import RoadScore, SanityScore
+from cnntention.results.tables import RoadScore
 from cnntention.seeding import generator
 
 SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, removed
 ORDERS = ("morf", "lerf")  # most, least relevant first
-FULL = "all"
 
 
 # --- ROAD -------------------------------------------------------------------------------------------------------
@@ -77,48 +73,13 @@ def road(model: nn.Module, chosen: Sample, methods: Mapping[str, np.ndarray], se
 # --- randomization ----------------------------------------------------------------------------------------------
 
 
-def cascade(trained: ResNet, fresh: ResNet) -> Iterator[tuple[str, ResNet]]:
-    """(level, network) with the trained weights and statistics replaced by fresh ones from the top down to all."""
-    net = copy.deepcopy(trained)
-    net.fc.load_state_dict(fresh.fc.state_dict())
-    yield "fc", net
-    for stage in reversed(STAGES):
-        for part, drawn in zip(net.parts(stage), fresh.parts(stage), strict=True):
-            part.load_state_dict(drawn.state_dict())
-        yield stage, net
-    net.load_state_dict(fresh.state_dict())
-    yield FULL, net
+def randomization(trained: np.ndarray, untrained: list[np.ndarray], threshold: float) -> Sanity:
+    """Do (N, H, W) maps survive when all parameters are drawn anew? Maps that do show the image, not the network.
 
-
-def randomization(
-    trained: ResNet,
-    fresh: list[ResNet],
-    maps_of: Callable[[ResNet], StageMaps],
-    threshold: float,
-    own: StageMaps | None = None,
-) -> Sanity:
-    """Spearman's rho between the trained network's maps and those of networks that forget, level by level.
-
-    `own`: the trained network's maps, if they are known.
-
-    The mean over images and draws; None where no image has a map of both. A stage is sane if its maps do not survive
-    that all is forgotten: rho below `threshold`. Maps that do show the image rather than the network.
+    `untrained`: maps of the same images and classes by networks of other random parameters. They are compared by
+    Spearman's rho, mean over images and networks; sane is a mean below `threshold`, and not one that does not exist.
     """
-    own = own or maps_of(trained)
-    found: dict[str, dict[str, list[np.ndarray]]] = {stage: {} for stage in own}
-    for drawn in fresh:
-        for level, net in cascade(trained, drawn):
-            for stage, maps in maps_of(net).items():
-                found[stage].setdefault(level, []).append(rank_correlation(own[stage], maps))
-    rows = [
-        SanityScore(stage=stage, level=level, correlation=known_mean(np.stack(rho)), images=len(own[stage]))
-        for stage, levels in found.items()
-        for level, rho in levels.items()
-    ]
-    sane = {r.stage: r.correlation is not None and r.correlation < threshold for r in rows if r.level == FULL}
-    return Sanity(draws=len(fresh), threshold=threshold, sane=sane, correlation=rows)
-
-
-def known_mean(values: np.ndarray) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else None
+    rho = np.stack([rank_correlation(trained, maps) for maps in untrained])
+    correlation = float(np.nanmean(rho)) if not np.isnan(rho).all() else None
+    sane = correlation is not None and correlation < threshold
+    return Sanity(draws=len(untrained), images=len(trained), threshold=threshold, correlation=correlation, sane=sane)

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from cnntention.data.datasets import MASK_CODES
-from cnntention.explanation.cam import Sample, StageMaps, grid, through_grid
+from cnntention.explanation.cam import Sample, grid, through_grid
 from cnntention.explanation.ranks import empty, ranks
 from cnntention.results.tables import MapScore
 
@@ -88,25 +88,18 @@ class Method:
 
 
 def localise(
-    trained: dict[str, StageMaps], untrained: dict[str, StageMaps], chosen: Sample, masks: dict[str, np.ndarray]
+    trained: np.ndarray, untrained: np.ndarray, chosen: Sample, region: str, mask: np.ndarray
 ) -> list[MapScore]:
-    """A score a stage, target, region and method, of Grad-CAM maps by target and stage.
+    """A score a method, of (N, H, W) maps against a (N, H, W) mask.
 
     Methods: gradcam; untrained, the same of a network that has learned nothing; the `baselines`; and ceiling, the
-    mask itself at the stage's resolution. The ceiling is what a map that shows the whole region reaches, no bound: one
+    mask itself at the maps' resolution. The ceiling is what a map that shows the whole region reaches, no bound: a map
     that shows only the region's middle has more mass.
     """
-    known = {name: Method(maps) for name, maps in baselines(chosen.pixels).items()}
-    shape = chosen.pixels.shape[2:]
-    scores = []
-    for stage in trained["predicted"]:
-        ceilings = {name: Method(through_grid(mask, grid(stage, shape))) for name, mask in masks.items()}
-        for target in trained:
-            own = {"gradcam": Method(trained[target][stage]), "untrained": Method(untrained[target][stage])}
-            for name, mask in masks.items():
-                for method, row in compare(own | known | {"ceiling": ceilings[name]}, mask).items():
-                    scores.append(MapScore(stage=stage, target=target, region=name, method=method, **row))
-    return scores
+    maps = {"gradcam": trained, "untrained": untrained} | baselines(chosen.pixels)
+    maps["ceiling"] = through_grid(mask, grid(chosen.pixels.shape[2:]))
+    scores = compare({name: Method(of) for name, of in maps.items()}, mask)
+    return [MapScore(region=region, method=method, **row) for method, row in scores.items()]
 
 
 def compare(methods: Mapping[str, Method], mask: np.ndarray) -> dict[str, dict]:

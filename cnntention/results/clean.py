@@ -20,12 +20,12 @@ KEY = re.compile(r"(^|-)[0-9a-f]{10}(\.json)?$")
 
 
 def referred(study: Study) -> set[str]:
-    """The paths, of those that KEYED matches, that a study's results are made of, or lie at."""
-    known = {paths.study_folder(study), *(run.folder for run in study.runs())}
-    known |= {paths.examination_folder(study, run) for run in study.runs()}
-    for dataset in study.datasets_used():
-        known |= {paths.data_folder(study, dataset), paths.profile_path(study, dataset)}
-    return known
+    """The paths, of those that KEYED matches, of a study and of all experiments that its configuration names."""
+    runs = study.runs(study.experiments)
+    known = {paths.study_folder(study), *(run.folder for run in runs)}
+    known |= {paths.examination_folder(study, run) for run in runs}
+    known |= {paths.data_folder(study, dataset) for dataset in study.datasets}
+    return known | {paths.profile_path(study, dataset) for dataset in study.datasets_used()}
 
 
 def unreferred(studies: Iterable[Study]) -> list[Path]:

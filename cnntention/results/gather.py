@@ -11,14 +11,12 @@ from scipy import stats
 from cnntention import files, provenance
 from cnntention.config import Study
 from cnntention.results import paths, tables
-from cnntention.results.agreement import agreement_rows
 from cnntention.results.profiles import cost_rows
 from cnntention.results.records import Diagnosis, Explanations, Finished, Metrics
 from cnntention.results.rows import TABLES, Row, frame
 from cnntention.results.words import Ended, State
 
 USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
-PRIMARY = ("stage3", "predicted")  # the stage and target that a run is summed up by
 SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's Grad-CAM grids
 
 
@@ -46,9 +44,7 @@ def write_tables(study: Study, out: Path) -> None:
         "modules": rows_of(runs, tables.ModuleRow, lambda run: module_states(run)),
         "maps": rows_of(runs, tables.MapRow, lambda run: run.explanations.localisation),
         "road": rows_of(runs, tables.RoadRow, lambda run: run.explanations.road),
-        "sanity": rows_of(runs, tables.SanityRow, lambda run: run.explanations.sanity.correlation),
         "lookup": rows_of(runs, tables.LookUpRow, lambda run: run.explanations.lookup),
-        "agreement": agreement_rows(runs),
         "cost": cost_rows(study),
         "datasets": dataset_rows(study),
     }
@@ -129,16 +125,15 @@ def liveness(run: Examined) -> dict[str, Any]:
 
 
 def maps_summary(found: Explanations) -> dict[str, Any]:
-    """PRIMARY's maps on the primary region. lookup is a mean over heads: a maximum grows with their number."""
-    stage, target = PRIMARY
-    primary = (stage, target, found.region, "gradcam")
-    cam = next((s for s in found.localisation if (s.stage, s.target, s.region, s.method) == primary), None)
+    """lookup is a mean over heads: a maximum grows with their number."""
+    cam = next((score for score in found.localisation if score.method == "gradcam"), None)
     heads: dict[str, list[float]] = {}
     for row in found.lookup:
         if row.direction == "match_to_cue":
             heads.setdefault(row.module, []).append(row.score)
     return {
-        "cam_sane": found.sanity.sane[stage],
+        "cam_sane": found.sanity.sane,
+        "cam_correlation": found.sanity.correlation,
         "cam_mass": getattr(cam, "mass", None),
         "cam_auc": getattr(cam, "auc", None),
         "road": next(row.road for row in found.road if row.method == "gradcam"),
@@ -247,7 +242,7 @@ def shown_maps(runs: list[Examined]) -> dict[str, np.ndarray]:
     """Images and maps for the report's grids: of each cell the first run.
 
     Names: `<dataset>/index`, `<dataset>/images`, `<dataset>/labels`, `<dataset>/showcase` (how many of the first
-    images are the showcase), then `<dataset>/<model>/<recipe>/{seed, predicted, cam.<stage>.<target>, …}`.
+    images are the showcase), then `<dataset>/<model>/<recipe>/{seed, predicted, cam, …}`.
     """
     chosen: dict[str, np.ndarray] = {}
     for each in runs:

@@ -1,14 +1,14 @@
 """The JSON files of runs and profiles. Accuracies and drops are shares; times say their unit in their name."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cnntention import files
 from cnntention.config import Run, Study
 from cnntention.errors import UserError
 from cnntention.results import paths
 from cnntention.results.rows import Record
-from cnntention.results.tables import LookUp, MapScore, ModuleState, RoadScore, SanityScore
+from cnntention.results.tables import LookUp, MapScore, ModuleState, RoadScore
 from cnntention.results.words import Ended
 
 
@@ -76,6 +76,17 @@ class RunRecord(Record):
     """After which epochs it was taken up again."""
     provenance: dict[str, Any]
     precision: Precision
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """A run's record; UserError if its folder holds another run. Names may differ: a key is of what they mean."""
+        made = cls.read(f"{run.folder}/run.json")
+        if (made.key, made.seed) != (run.key, run.seed):
+            raise UserError(
+                f"{run.folder}: holds the run of key {made.key} and seed {made.seed}, by its run.json; somebody moved "
+                "or copied it there. Move it back."
+            )
+        return made
 
 
 class Examined(Record):
@@ -147,11 +158,13 @@ class Sanity(Record):
 
     draws: int
     """Untrained networks."""
+    images: int
+    """Images compared."""
     threshold: float
-    """Maps are sane whose correlation with all parameters drawn anew is below it."""
-    sane: dict[str, bool]
-    """By stage."""
-    correlation: list[SanityScore]
+    """Maps are sane whose correlation with the untrained networks' is below it."""
+    correlation: float | None
+    """Spearman's rho, mean over images and networks; empty if there is none."""
+    sane: bool
 
 
 class Explanations(Examined):
@@ -166,7 +179,7 @@ class Explanations(Examined):
     queries: list[str]
     """Names of the places whose attention maps are stored."""
     region: str | None
-    """The region by which a run is summed up."""
+    """On which pixels the label depends; empty if that is not known."""
     localisation: list[MapScore]
     road: list[RoadScore]
     sanity: Sanity
@@ -180,7 +193,7 @@ class Finished:
         self.run = run
         self.folder = Path(run.folder)
         self.examination = Path(paths.examination_folder(study, run))
-        self.made = RunRecord.read(self.folder / "run.json")
+        self.made = RunRecord.of(run)
 
     @property
     def head(self) -> dict[str, str | int]:

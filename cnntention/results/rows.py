@@ -33,7 +33,7 @@ class Record(BaseModel):
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"])) or "the file"
             raise UserError(
-                f"{path}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}; delete the folder and run its step again."
+                f"{path}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}; delete it and run its step again."
             ) from None
 
     def write(self, path: str | Path) -> None:

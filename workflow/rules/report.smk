@@ -84,9 +84,9 @@ rule report:
         figures=[
             report(
                 f"results/{{study}}/{{key}}/report/{figure.path}",
-                category=figure.question,
-                subcategory=figure.dataset,
-                labels={"figure": figure.title, "recipe": figure.recipe or "all"},
+                category=figure.category,
+                subcategory=figure.experiment or "all experiments",
+                labels=figure.labels,
                 caption=f"../report/{figure.topic}.rst",
             )
             for figure in FIGURES

@@ -1,0 +1,88 @@
+"""What the report is made of: a study's tables and verdicts. Reads nothing else."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import cnntention.results.tables  # noqa: F401  registers the tables' schemas
+from cnntention import files
+from cnntention.config import Study, parse_study
+from cnntention.errors import UserError
+from cnntention.results.rows import TABLES, read_table
+
+CELL = ["dataset", "model", "recipe"]
+RUN = [*CELL, "seed"]
+VERDICTS = ("tests", "claims")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study's tables and verdicts."""
+
+    folder: Path
+    """Of the tables."""
+    study: Study
+    card: dict
+    frames: dict[str, pd.DataFrame]
+
+    def runs_of(self, experiment: str, name: str = "runs") -> pd.DataFrame:
+        """The rows of a table of runs that belong to an experiment, in its order, and no others."""
+        wanted = [(run.dataset, run.model, run.recipe, run.seed) for run in self.study.runs_of(experiment)]
+        rows = self.frames[name]
+        part = pd.DataFrame(wanted, columns=RUN).astype(dict.fromkeys(CELL, rows["dataset"].dtype) | {"seed": "Int64"})
+        return part.merge(rows, on=RUN)
+
+    def of(self, name: str, experiment: str) -> pd.DataFrame:
+        """The rows of a table with a column `experiment`."""
+        rows = self.frames[name]
+        return rows[rows["experiment"] == experiment].reset_index(drop=True)
+
+    def comparisons(self, experiment: str = "") -> pd.DataFrame:
+        """Models beside their experiment's baseline: of one experiment, or of all."""
+        tests = self.of("tests", experiment) if experiment else self.frames["tests"]
+        return tests[tests["claim"] == ""]
+
+    def tests_of(self, claim: str) -> pd.DataFrame:
+        return self.frames["tests"][self.frames["tests"]["claim"] == claim]
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        return self.study.study.experiments
+
+    @cached_property
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Images, Grad-CAM maps and attention maps of the first seed of each cell."""
+        return files.read_tensors(self.folder / "explanations.safetensors")
+
+    def class_names(self, dataset: str) -> list[str]:
+        row = self.frames["datasets"].set_index("dataset").loc[dataset]
+        return row["class_names"].split(";") if row["class_names"] else [str(i) for i in range(row["classes"])]
+
+
+def of_cell(rows: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:
+    """The rows of a dataset, model and recipe."""
+    return rows[(rows[CELL] == cell[CELL]).all(axis=1)]
+
+
+def read(tables: Path, verdicts: Path) -> Results:
+    """Both folders, complete and of one key; a UserError names the file that is not."""
+    results = read_some(tables, verdicts, TABLES)
+    for folder in (tables, verdicts):
+        card = files.read_json(folder / "card.json")
+        if card["key"] != results.card["key"]:
+            raise UserError(f"{verdicts}: was judged on other tables than {tables} holds; run the step judge again.")
+        for name, digest in card["sha256"].items():
+            if files.sha256(folder / name) != digest:
+                raise UserError(f"{folder / name}: is not what card.json describes; delete {folder} and run its step.")
+    return results
+
+
+def read_some(tables: Path, verdicts: Path, names: Iterable[str]) -> Results:
+    """Some tables, unchecked: published ones have no maps."""
+    frames = {name: read_table(verdicts if name in VERDICTS else tables, name) for name in names}
+    study = parse_study(files.read_json(tables / "study.json"))
+    return Results(tables, study, files.read_json(tables / "card.json"), frames)

@@ -1,0 +1,20 @@
+"""The study's tables, a class each. Accuracies, drops and other shares lie between 0 and 1; empty: not applicable."""
+
+from cnntention.results.tables.modules import (
+    LookUp,
+    LookUpRow,
+    MapRow,
+    MapScore,
+    ModuleRow,
+    ModuleState,
+    RoadRow,
+    RoadScore,
+)
+from cnntention.results.tables.runs import CellRow, EpochRow, GateRow, OfRun, RunRow
+from cnntention.results.tables.study import CostRow, DatasetRow, PublishedRow
+from cnntention.results.tables.verdicts import ClaimRow, TestRow
+
+__all__ = [
+    "CellRow", "ClaimRow", "CostRow", "DatasetRow", "EpochRow", "GateRow", "LookUp", "LookUpRow", "MapRow", "MapScore",
+    "ModuleRow", "ModuleState", "OfRun", "PublishedRow", "RoadRow", "RoadScore", "RunRow", "TestRow",
+]  # fmt: skip

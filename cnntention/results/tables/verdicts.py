@@ -1,0 +1,103 @@
+"""Tables of tests and claims."""
+
+from cnntention.results.rows import Row
+from cnntention.results.words import Reason, Test, Verdict
+
+
+class TestRow(Row, table="tests"):
+    """A row a test: two cells of an experiment, or one and a number, compared on a metric. Tests of no claim compare an
+    experiment's models with its baseline. Effects, intervals and margins are in the metric's unit."""
+
+    __test__ = False  # not for pytest
+
+    experiment: str
+    """Name of the experiment."""
+    claim: str
+    """Name of the claim; empty for a model beside the experiment's baseline."""
+    family: str
+    """Tests that share a chance of a false alarm."""
+    metric: str
+    """A column of runs, modules (mean over a run's) or cost."""
+    expect: str
+    """higher, lower, equal, not-lower or front."""
+    dataset: str
+    """Dataset of the cell."""
+    model: str
+    """Its model."""
+    recipe: str
+    """Its recipe."""
+    other_model: str
+    """Model of the cell that it is compared with; empty for a number."""
+    other_recipe: str
+    """Its recipe."""
+    control_dataset: str
+    """A control: the same difference on this dataset is subtracted."""
+    control_model: str
+    """A control: the same difference of this model is subtracted."""
+    value: float | None
+    """The number that the cell is compared with."""
+    test: Test
+    """How it was tested."""
+    n: int
+    """Runs of the cell."""
+    n_other: int | None
+    """Runs of the other."""
+    mean: float | None
+    """Mean of the cell."""
+    sd: float | None
+    """Its sample standard deviation."""
+    mean_other: float | None
+    """Mean of the other."""
+    sd_other: float | None
+    """Its sample standard deviation."""
+    effect: float | None
+    """The first mean less the second, less that of the control."""
+    low: float | None
+    """Lower end of its 95 % interval."""
+    high: float | None
+    """Upper end. Of times: what the quartiles of both leave open."""
+    p: float | None
+    """Two-sided p-value."""
+    p_holm: float | None
+    """The same, adjusted by Holm over the family."""
+    tests: int
+    """Tests made in the family."""
+    mde: float | None
+    """Smallest true effect that would be found with the power asked, at the first step of Holm's."""
+    margin: float | None
+    """Differences below it count as equivalent."""
+    margin_low: float | None
+    """Lower end of the interval that is held against the margin, of level 1 - 2 alpha."""
+    margin_high: float | None
+    """Upper end."""
+    verdict: Verdict
+    """What the test says of what is expected; empty claim: of a difference either way."""
+    reason: Reason
+    """Why."""
+    failing: str
+    """The models, and in how many of their runs, for which a precondition fails or a value is missing: cbam 2/3."""
+
+
+class ClaimRow(Row, table="claims"):
+    """A row a claim. A claim of several tests needs all of them: the worst verdict is the claim's."""
+
+    claim: str
+    """Name of the claim."""
+    experiment: str
+    """Experiment that tests it."""
+    metric: str
+    """What is compared."""
+    expect: str
+    """higher, lower, equal, not-lower or front."""
+    sentence: str
+    """What is claimed."""
+    source: str
+    """Who claims it."""
+    published: str
+    """What the original study measured."""
+    verdict: Verdict
+    """supported, refuted, inconclusive, void or not run."""
+    reason: Reason
+    """Why, from the test that decides."""
+    tests: int
+    """Its tests."""
