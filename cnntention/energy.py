@@ -1,7 +1,7 @@
 """Energy from the machine's own counters: NVML for an NVIDIA GPU, RAPL for a Linux machine's CPUs. Knows no torch.
 
-A counter counts its whole device: idle power, and all else that runs there, is in the joules. NVML's moves in steps
-of up to a tenth of a second, so sum several readings.
+A counter covers its whole device, including idle power and other processes. NVML's is updated every 0.1 s or so, so
+measure over longer times.
 """
 
 from collections.abc import Callable
@@ -14,23 +14,23 @@ NONE = "no energy counter is readable here"
 
 @dataclass(frozen=True)
 class Meter:
-    """Counters that are read together; none at all where none is readable, and `reason` then says why."""
+    """Counters that are read together; none if none is readable, and then `reason` says why."""
 
     read: Callable[[], list[int]]
-    """What each counter shows, microjoules."""
+    """The values of the counters, microjoules."""
     ranges: tuple[int, ...] = ()
-    """Where each counter begins again at 0, microjoules."""
+    """The value at which each counter wraps to 0, microjoules."""
     source: str | None = None
     reason: str | None = None
 
     def joules(self, before: list[int], after: list[int]) -> float | None:
-        """Energy between two readings, if no counter went round twice; None without a counter."""
+        """Energy between two readings, if no counter wrapped twice; None without a counter."""
         used = [(late - early) % full for early, late, full in zip(before, after, self.ranges, strict=True)]
         return sum(used) / 1e6 if used else None
 
 
 def meter(gpu: str | None = None, powercap: Path = POWERCAP) -> Meter:
-    """The meter of the GPU with this UUID ("GPU-…"), or without one that of the CPUs."""
+    """The meter of the GPU with this UUID ("GPU-…"), or of the CPUs if it is None."""
     try:
         return nvml(gpu) if gpu else rapl(powercap)
     except LookupError as error:
@@ -38,7 +38,7 @@ def meter(gpu: str | None = None, powercap: Path = POWERCAP) -> Meter:
 
 
 def nvml(gpu: str) -> Meter:
-    """The total-energy counter of an NVIDIA GPU, Volta or later; LookupError says what is missing."""
+    """The total-energy counter of an NVIDIA GPU, Volta or later; LookupError if it is not readable."""
     try:
         import pynvml
     except ImportError:
@@ -51,14 +51,14 @@ def nvml(gpu: str) -> Meter:
         raise LookupError(f"NVML says {error}") from None
 
     def read() -> list[int]:
-        return [1000 * pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)]  # it counts millijoules
+        return [1000 * pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)]  # from millijoules
 
     return Meter(read, (1000 * 2**64,), source="NVML, the GPU")
 
 
 def rapl(powercap: Path) -> Meter:
-    """The energy counters of all CPU packages, without memory; LookupError says what is missing."""
-    # cores are part of their package, "psys" holds the packages, and intel-rapl-mmio counts the same ones again
+    """The energy counters of all CPU packages, without memory; LookupError if they are not readable."""
+    # packages only: cores are part of them, "psys" contains them, and intel-rapl-mmio counts them again
     zones = [zone for zone in sorted(powercap.glob("intel-rapl:*")) if text(zone / "name").startswith("package")]
     if not zones:
         raise LookupError(f"{powercap} has no RAPL package domain")
@@ -66,7 +66,7 @@ def rapl(powercap: Path) -> Meter:
     def read() -> list[int]:
         return [int(text(zone / "energy_uj")) for zone in zones]
 
-    read()  # Linux lets root alone read it, unless told otherwise
+    read()  # raises LookupError: by default only root may read it
     ranges = tuple(int(text(zone / "max_energy_range_uj")) for zone in zones)
     return Meter(read, ranges, source=f"RAPL, {len(zones)} CPU package{'s' if len(zones) > 1 else ''}")
 

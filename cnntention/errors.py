@@ -1,17 +1,17 @@
-"""The one error a user is meant to read: a sentence, no traceback, exit code 1."""
+"""Errors for users: one sentence, no traceback, exit code 1."""
 
 import re
 
 
 class UserError(Exception):
-    """Bad input: says which file or key, what is wrong with it, and what would do."""
+    """Bad input: names the file or key, what is wrong, and how to fix it."""
 
 
 def explained(error: RuntimeError) -> UserError | None:
-    """PyTorch's complaint about an operation without a deterministic kernel as a sentence; None for any other error."""
-    if not (found := re.search(r"(\S+) does not have a deterministic implementation", str(error))):
+    """The UserError for PyTorch's error about an operation without a deterministic kernel; None for other errors."""
+    if not (match := re.search(r"(\S+) does not have a deterministic implementation", str(error))):
         return None
     return UserError(
-        f"PyTorch has no deterministic GPU kernel for {found[1]}, so a run would not give the same bytes again; "
+        f"PyTorch has no deterministic GPU kernel for {match[1]}, so a run would not give the same bytes again; "
         "use another operation, or say `deterministic = False` in the attention module's class, in your plugin."
     )

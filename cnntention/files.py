@@ -1,4 +1,4 @@
-"""Reading and writing files: nothing half-written is ever visible, and equal content gives equal bytes."""
+"""Reading and writing files: atomically, and with equal bytes for equal content."""
 
 import csv
 import glob
@@ -13,22 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from cnntention.errors import UserError
 
-if TYPE_CHECKING:  # at run time they are imported where they are used: planning and `status` need neither
+if TYPE_CHECKING:  # imported only where they are used: planning and `status` need neither
     import numpy as np
     import pandas as pd
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, to be written and closed in the block; it then becomes `path`.
+    """Yield a temporary path in the folder of `path`, to be written in the block and then renamed to `path`.
 
-    Parent folders are made. If the block raises (also on Ctrl-C) the temporary file is removed, and what was
-    at `path` stays.
+    Creates parent folders. If the block raises (also on Ctrl-C), the temporary file is removed and `path` unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The name ends as the target's does, because some writers choose the format by it. Not made by tempfile,
-    # whose files nobody else may read.
+    # the target's suffix, since some writers choose the format by it; not tempfile, whose files only the owner may read
     temporary = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
@@ -40,12 +38,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """Temporary files of writes to `path` that were killed; also one that is under way, so ask only if none can be."""
+    """Temporary files of killed writes to `path`, and of running ones: call it only if none can be running."""
     return list(path.parent.glob(f".tmp-{'[0-9a-f]' * 8}-{glob.escape(path.name)}"))
 
 
 def sync(path: Path) -> None:
-    """Have the bytes of a file, or the names in a folder, on the disk before going on."""
+    """Flush a file's bytes, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -60,13 +58,13 @@ def sha256(path: str | Path) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """UTF-8, line ends as in `text`."""
+    """Write UTF-8, with the line ends of `text`."""
     with atomic(path) as temporary:
         temporary.write_bytes(text.encode())
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Indented, keys in the order given; ValueError for NaN and infinities, which are not JSON."""
+    """Write indented JSON, keys in the given order; ValueError for NaN and infinities."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -77,13 +75,13 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_csv(path: str | Path, frame: "pd.DataFrame") -> None:
-    """The frame's columns without its index."""
+    """Write the frame without its index."""
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
 
 
 def write_rows(path: str | Path, rows: list[dict]) -> None:
-    """A CSV of rows that all have the first one's keys, empty for None and NaN; the bytes that `write_csv` makes."""
+    """Write rows with equal keys as a CSV, with empty cells for None and NaN; the same bytes as `write_csv`."""
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()
@@ -91,23 +89,23 @@ def write_rows(path: str | Path, rows: list[dict]) -> None:
 
 
 def read_csv(path: str | Path, text: Iterable[str] = ()) -> "pd.DataFrame":
-    """A table that `write_csv` wrote; the columns `text` stay text. UserError if it is missing or broken."""
+    """A table that `write_csv` wrote; columns in `text` are strings. UserError if it is missing or broken."""
     import pandas as pd
 
     with readable(path):
-        # a dataset may be called "nan", and a commit may be all digits
+        # text: a dataset may be called "nan", and a commit may be all digits
         return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
 
 
 def truths(values: "pd.Series") -> "pd.Series":
-    """A column of yes and no of a table that was read, as bool, without its empty cells."""
+    """A column of true and false as bool, without empty cells."""
     return values.dropna().astype(str).str.lower() == "true"
 
 
 def write_tensors(
     path: str | Path, arrays: Mapping[str, "np.ndarray"], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """A safetensors file of `arrays`; the same arrays and metadata give the same bytes."""
+    """Write a safetensors file; the same arrays and metadata give the same bytes."""
     import numpy as np
     from safetensors.numpy import save
 
@@ -115,7 +113,7 @@ def write_tensors(
     end = 8 + int.from_bytes(blob[:8], "little")
     header = bytes(blob[8:end])
     if metadata:
-        # safetensors itself writes metadata in an order that changes from process to process.
+        # safetensors writes metadata in an order that differs between processes
         entries = {"__metadata__": dict(sorted(metadata.items()))} | json.loads(header)
         header = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
         header += b" " * (-len(header) % 8)  # the format aligns the data to 8 bytes
@@ -139,7 +137,7 @@ def read_tensors(path: str | Path) -> dict[str, "np.ndarray"]:
 
 @contextmanager
 def readable(path: str | Path) -> Iterator[None]:
-    """Turn what goes wrong while one of the project's own files is read into a sentence about that file."""
+    """Turn an error while reading a file of this project into a UserError that names it."""
     try:
         yield
     except FileNotFoundError:

@@ -1,20 +1,20 @@
-"""What `precision` in a recipe means on a device, and whether that device has a native form of it."""
+"""What `precision` in a recipe means on a device, and whether the device supports it natively."""
 
 import os
 import re
 
 import torch
 
-# oneDNN's instruction sets without bf16 products; with ONEDNN_MAX_CPU_ISA one of them is all it may use
+# oneDNN's instruction sets without bf16 products, to which ONEDNN_MAX_CPU_ISA may limit it
 WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 
 
 def enforce(precision: str) -> None:
     """On an NVIDIA GPU, fp32: no TF32; tf32: TF32 convolutions and matrix products; bf16: fp32 outside of autocast.
 
-    Fused attention multiplies fp32 numbers as three TF32 products each, which is about as exact, whatever is set here.
+    Fused attention always multiplies fp32 numbers as three TF32 products, which is about as exact.
     """
-    # the API of torch 2.9 and later alone: once it is used, reading the old allow_tf32 raises
+    # only the API of torch 2.9 and later: once it is used, reading the old allow_tf32 raises
     value = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cuda.matmul.fp32_precision = value
     torch.backends.cudnn.conv.fp32_precision = value
@@ -22,10 +22,10 @@ def enforce(precision: str) -> None:
 
 
 def native(precision: str, device: torch.device) -> bool:
-    """Whether the device computes in this precision; one that does not emulates bf16, and computes tf32 as fp32."""
+    """Whether the device computes in this precision; otherwise it emulates bf16, and computes tf32 as fp32."""
     if precision == "fp32":
         return True
-    if device.type == "cuda":  # compute capability 8.0 or later; asks about the current GPU, which `prepare_torch` set
+    if device.type == "cuda":  # compute capability 8.0 or later, of the current GPU, which `prepare_torch` sets
         tf32 = precision == "tf32"
         return torch.cuda.is_tf32_supported() if tf32 else torch.cuda.is_bf16_supported(including_emulation=False)
     if precision == "tf32":
@@ -36,9 +36,9 @@ def native(precision: str, device: torch.device) -> bool:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 numbers itself, and the environment lets the libraries use that.
+    """Whether the CPU multiplies bf16 numbers natively, and no environment variable forbids it.
 
-    `torch.ops.mkldnn._is_mkldnn_bf16_supported` does not tell: it is true of any AVX-512, where oneDNN emulates bf16.
+    `torch.ops.mkldnn._is_mkldnn_bf16_supported` does not tell: it is true for any AVX-512, where oneDNN emulates bf16.
     """
     has = torch.cpu.get_capabilities()
     if has.get("bf16"):  # ARM
@@ -49,12 +49,12 @@ def cpu_has_bf16() -> bool:
 
 
 def describe(precision: str, device: torch.device) -> dict:
-    """What run.json says of a run's precision."""
+    """The entry `precision` of run.json."""
     return {"asked": precision, "native": native(precision, device)}
 
 
 def warning(recipe: str, precision: str, device: torch.device) -> str | None:
-    """What training says first where the device has no native form of what the recipe asks for."""
+    """A warning, printed before training, if the device does not support the recipe's precision natively; else None."""
     if native(precision, device):
         return None
     key, here = f"recipes.{recipe}.precision", {"cuda": "GPU", "mps": "GPU", "cpu": "CPU"}[device.type]

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, libraries, machine."""
+"""The code, libraries and machine that made a result."""
 
 import os
 import platform
@@ -12,12 +12,12 @@ LIBRARIES = ("torch", "torchvision", "numpy", "snakemake", "dvc", "grad-cam", "p
 
 
 def now() -> str:
-    """The time, UTC, ISO 8601, to the second."""
+    """The time now, UTC, ISO 8601, in seconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def commit() -> str:
-    """The Git commit that the code is at, `-dirty` where tracked files differ from it, "unknown" outside Git."""
+    """The Git commit of the code, with `-dirty` if tracked files differ from it; "unknown" outside Git."""
     root = Path(__file__).resolve().parents[1]
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
@@ -37,7 +37,7 @@ def cpu_name() -> str:
 
 
 def describe(device=None, threads: int | None = None) -> dict:
-    """Everything about code and machine that a reader needs; no host or user names."""
+    """Code, libraries and machine, without host or user names."""
     facts = {
         "commit": commit(),
         "python": platform.python_version(),
@@ -58,7 +58,7 @@ def describe(device=None, threads: int | None = None) -> dict:
 
 
 def hardware(facts: dict, precision: dict | None = None) -> str:
-    """One phrase for tables: the GPU, or the CPU with the threads used; and a run's precision if it is not native."""
+    """A phrase for tables: the GPU, or the CPU and its threads; and the run's precision if it was emulated."""
     note = EMULATED[precision["asked"]] if precision and not precision["native"] else ""
     if facts.get("gpu"):
         return facts["gpu"] + note

@@ -1,4 +1,4 @@
-"""The one place that seeds: every random stream is named, so that adding one never shifts another."""
+"""All seeding: each random stream has a name, so adding a stream changes no other."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ def derive(seed: int, stream: str) -> int:
 
 
 def generator(seed: int, stream: str) -> torch.Generator:
-    """A CPU generator for the named stream: the same draws whatever the device is."""
+    """A CPU generator for the named stream: the same numbers on every device."""
     return torch.Generator().manual_seed(derive(seed, stream))
 
 
 @contextmanager
 def seeded(seed: int, stream: str) -> Iterator[None]:
-    """Run code that draws from torch's global generator on the named stream, and leave that generator as it was."""
+    """In the block torch's global generator is the named stream; afterwards its state is restored."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, stream))
         yield

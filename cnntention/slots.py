@@ -1,8 +1,8 @@
-"""Which GPU a process computes on: a lock file for each GPU and slot, by which the processes of a machine take turns.
+"""Assign GPUs to the processes of a machine, by a lock file for each GPU and slot.
 
-A lock is held until its process ends, however it ends. Files: cnntention-gpu-<name>-slot<i>.lock, a process each, and
-cnntention-gpu-<name>.lock, the GPU's door: held for a moment by a process that looks for a slot, and for as long as
-it lives by one that wants the GPU to itself, so that no other gets in while it waits for those inside to end.
+A lock is held until its process ends, however it ends. Files: cnntention-gpu-<name>-slot<i>.lock, one for each process
+on the GPU, and cnntention-gpu-<name>.lock, the GPU's door. A process holds the door briefly while it takes a slot. One
+that needs the whole GPU keeps it until it ends, so that no other enters while it waits for the slots to become free.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from pathlib import Path
 
 from cnntention.errors import UserError
 
-FIRST_WORD, NEXT_WORD = 1.0, 600.0  # seconds of waiting until a process says so, and until it says so again
+FIRST_WORD, NEXT_WORD = 1.0, 600.0  # s of waiting before the first message, and between messages
 
-_held: list[int] = []  # descriptors of this process's locks, never closed
+_held: list[int] = []  # file descriptors of this process's locks, never closed
 
 
 def count() -> int:
-    """Processes that may compute on a GPU at a time: $CNNTENTION_GPU_SLOTS; 1 on Slurm, which assigns GPUs itself."""
+    """Processes per GPU: $CNNTENTION_GPU_SLOTS; 1 in a Slurm job, since Slurm assigns the GPUs."""
     said = os.environ.get("CNNTENTION_GPU_SLOTS", "1")
     if not (said.isascii() and said.isdecimal() and int(said) >= 1):
         raise UserError(f"CNNTENTION_GPU_SLOTS is {said!r}; give a whole number from 1 on, the processes on one GPU.")
@@ -30,14 +30,14 @@ def count() -> int:
 
 
 def mps() -> bool:
-    """Whether CUDA's Multi-Process Service runs here: its daemon's control socket is there."""
+    """Whether CUDA's Multi-Process Service runs here: whether its control socket exists."""
     return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"), "control").exists()
 
 
 def acquire(gpus: list[str], folder: Path | None = None, pause: float = 1.0, whole: bool = False) -> int:
-    """Index in `gpus` of the emptiest one that has a free slot, which this process then holds; waits for one.
+    """Wait for a free slot and hold it; returns the index in `gpus`, of the GPU with the most free slots.
 
-    whole: all slots of one GPU, for what is timed. Inside a Slurm job the first visible GPU is taken as given.
+    whole: hold all slots of a GPU, for timing. In a Slurm job: the first visible GPU, without locks.
     """
     slots = count()
     if "SLURM_JOB_ID" in os.environ:
@@ -57,7 +57,7 @@ def acquire(gpus: list[str], folder: Path | None = None, pause: float = 1.0, who
 
 
 def first_open(known: list["Gpu"], whole: bool) -> "Gpu | None":
-    """The emptiest GPU that this process got into, or whose door it holds if it wants the whole GPU."""
+    """The GPU with the most free slots of which this process now holds a slot, or the door if `whole`; None if none."""
     by_load = sorted(known, key=Gpu.busy)
     return next((gpu for gpu in by_load if (gpu.shut() if whole else gpu.enter())), None)
 
@@ -72,18 +72,18 @@ class Gpu:
         self.mine: set[Path] = set()
 
     def hold(self, path: Path) -> bool:
-        """Lock one of the files for this process; False if another process has it."""
+        """Lock a file for this process; False if another process holds it."""
         if path not in self.mine and (descriptor := lock(path)) is not None:
             _held.append(descriptor)
             self.mine.add(path)
         return path in self.mine
 
     def busy(self) -> int:
-        """How many slots are taken."""
+        """Number of slots in use."""
         return sum(not free(path) for path in self.slots)
 
     def enter(self) -> bool:
-        """Hold a slot, if the door is open and one is free."""
+        """Hold a slot, if the door is free and a slot is."""
         door = lock(self.door)
         if door is None:
             return False
@@ -93,17 +93,17 @@ class Gpu:
             os.close(door)
 
     def shut(self) -> bool:
-        """Hold the door: from now on nobody enters."""
+        """Hold the door, so that no other process enters."""
         return self.hold(self.door)
 
     def emptied(self) -> bool:
-        """Take the slots in turn, those of processes with more slots than ours too; whether all are held now."""
+        """Lock the free slots, also those of processes with a larger slot count; whether all are held now."""
         known = {*self.slots, *self.folder.glob(f"{self.stem}-slot*.lock")}
         return all(self.hold(path) for path in sorted(known))
 
 
 class Waiting:
-    """Says what a process waits for, soon and then rarely."""
+    """Prints what a process waits for: soon, then rarely."""
 
     def __init__(self, what: str):
         self.what, self.next = what, time.monotonic() + FIRST_WORD
@@ -123,7 +123,7 @@ def say(line: str) -> None:
 
 
 def free(path: Path) -> bool:
-    """Whether nobody holds this lock."""
+    """Whether no process holds the lock."""
     descriptor = lock(path, fcntl.LOCK_SH)
     if descriptor is not None:
         os.close(descriptor)
@@ -131,7 +131,7 @@ def free(path: Path) -> bool:
 
 
 def lock(path: Path, how: int = fcntl.LOCK_EX) -> int | None:
-    """A descriptor that holds the file's lock, None if another process has it."""
+    """A file descriptor that holds the lock; None if another process holds it."""
     descriptor = opened(path)
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
@@ -147,12 +147,10 @@ def lock(path: Path, how: int = fcntl.LOCK_EX) -> int | None:
 
 
 def opened(path: Path) -> int:
-    """A descriptor of the lock file, which any user of the machine may have made; refuses what is no plain file."""
-    flags = (
-        os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    )  # a lock needs no right to write; a FIFO would wait for a writer
+    """A descriptor of the lock file, which another user may have created; UserError if it is no regular file."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # locking needs no write permission; opening a FIFO would block
     try:
-        # O_CREAT only where there is none: in /tmp Linux refuses it for another user's file (fs.protected_regular)
+        # O_CREAT only if there is none: in /tmp Linux refuses it for another user's file (fs.protected_regular)
         descriptor = open_old(path, flags)
         if descriptor is None:
             descriptor = open_new(path, flags)
@@ -171,7 +169,7 @@ def open_old(path: Path, flags: int) -> int | None:
 
 
 def open_new(path: Path, flags: int) -> int:
-    """Make the file, readable and writable for every user; or open it, if another process was faster."""
+    """Create the file, readable and writable for all users; open it if another process was faster."""
     umask = os.umask(0)
     try:
         return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)

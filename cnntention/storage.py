@@ -1,4 +1,4 @@
-"""A run's weights on disk, and the network that they belong to."""
+"""Write and read a run's weights; open a finished run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from cnntention.results.records import RunRecord
 
 
 def write_weights(path: Path, model: nn.Module) -> str:
-    """Store the state dict, under the parameters' names; returns the file's SHA-256."""
+    """Write the state dict as safetensors; returns the file's SHA-256."""
     state = {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
     files.write_tensors(path, state)
     return files.sha256(path)
@@ -28,11 +28,11 @@ def write_weights(path: Path, model: nn.Module) -> str:
 
 @dataclass(frozen=True)
 class Opened:
-    """A finished run, ready to be looked at."""
+    """A finished run, loaded for its examination."""
 
     record: RunRecord
     out: Path
-    """Where what is found of it belongs: examination-<key>/ in its folder."""
+    """Folder for the results: examination-<key>/ in the run's folder."""
     card: dict
     """Its dataset's card."""
     batches: Batches
@@ -43,7 +43,7 @@ class Opened:
 
 
 def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
-    """Choose the device, read the run and the test split; raises UserError if a file is missing or not the run's."""
+    """Choose the device, load the run and the test split; UserError if a file is missing or is not the run's."""
     config = study.models[run.model]
     where = device.choose(device_name)
     device.prepare_torch(threads, where, deterministic=has_deterministic_form(config))
@@ -56,7 +56,7 @@ def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
 
 
 def read_weights(path: Path, expected: str, model: nn.Module) -> None:
-    """Load a state dict into the model; raises UserError if the file is not the one whose SHA-256 is `expected`."""
+    """Load a state dict into the model; UserError if the file's SHA-256 is not `expected`."""
     if not path.exists() or files.sha256(path) != expected:
         raise UserError(f"{path}: is missing or not the file that run.json describes; delete the folder to retrain.")
     try:

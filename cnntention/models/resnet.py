@@ -39,7 +39,7 @@ class BasicBlock(nn.Module):
         self.extra = channels - in_channels
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', H/stride, W/stride): every stride-th pixel; new channels are zero, half on either side."""
+        """(B, C, H, W) -> (B, C', H/stride, W/stride): every stride-th pixel; new channels are zero, half in front."""
         if self.stride == 1 and not self.extra:
             return x
         before = self.extra // 2
