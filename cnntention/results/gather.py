@@ -17,21 +17,37 @@ from cnntention.results.rows import TABLES, Row, frame
 from cnntention.results.words import Ended, State
 
 USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
+EPOCH = [name for name in tables.EpochRow.model_fields if name not in tables.OfRun.model_fields]
 SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's Grad-CAM grids
 
 
 class Examined(Finished):
-    """A run with its examination."""
+    """A run with its examination; UserError if a file is not the one that its JSON describes."""
 
     def __init__(self, study: Study, run):
         super().__init__(study, run)
         self.metrics: Metrics = self.read(Metrics, "metrics.json")
         self.diagnosis: Diagnosis = self.read(Diagnosis, "attention.json")
         self.explanations: Explanations = self.read(Explanations, "explanations.json")
-        self.check(self.folder / "model.safetensors", self.made.weights_sha256)
-        self.check(self.examination / "predictions.safetensors", self.metrics.predictions_sha256)
-        self.check(self.examination / "explanations.safetensors", self.explanations.sha256)
-        self.history = files.read_csv(self.folder / "history.csv")
+        check(self.folder / "model.safetensors", self.made.weights_sha256)
+        check(self.examination / "predictions.safetensors", self.metrics.predictions_sha256)
+        check(self.examination / "explanations.safetensors", self.explanations.sha256)
+        self.history = self.read_history()
+
+    def read_history(self) -> pd.DataFrame:
+        """Its epochs, all numbers."""
+        path = self.folder / "history.csv"
+        with files.readable(path):
+            found = files.read_csv(path).astype(float)
+            if set(EPOCH) - set(found) or found["epoch"].tolist() != list(range(1, self.made.last.epoch + 1)):
+                raise ValueError("not the epochs that run.json tells of")
+        return found
+
+
+def check(path: Path, sha256: str) -> None:
+    with files.readable(path):
+        if files.sha256(path) != sha256:
+            raise ValueError("its SHA-256 is not the one in the JSON beside it")
 
 
 def write_tables(study: Study, out: Path) -> None:
@@ -151,9 +167,8 @@ def module_states(run: Examined) -> list[tables.ModuleState]:
 
 
 def epoch_rows(runs: list[Examined]) -> Iterator[tables.EpochRow]:
-    columns = [name for name in tables.EpochRow.model_fields if name not in tables.OfRun.model_fields]
     for run in runs:
-        for row in run.history[columns].replace(np.nan, None).to_dict("records"):
+        for row in run.history[EPOCH].replace(np.nan, None).to_dict("records"):
             yield tables.EpochRow(**run.head, **row)
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, Self
 
-from cnntention import files
 from cnntention.config import Run, Study
 from cnntention.errors import UserError
 from cnntention.results import paths
@@ -199,11 +198,6 @@ class Finished:
     def head(self) -> dict[str, str | int]:
         """The columns that every table of runs begins with."""
         return {name: getattr(self.run, name) for name in ("dataset", "model", "recipe", "seed")}
-
-    def check(self, path: Path, sha256: str) -> None:
-        """UserError if a file is missing or not what a record says of it."""
-        if not path.exists() or files.sha256(path) != sha256:
-            raise UserError(f"{path}: is missing or not what its record describes; delete its folder and run again.")
 
     def read(self, kind: type[Examined], name: str) -> Any:
         """A file of the examination; UserError if it examined other weights than the run's."""
