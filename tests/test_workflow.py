@@ -21,6 +21,7 @@ import yaml
 from conftest import ROOT, small_study
 from test_planner import jobs_of
 
+from cnntention.config import parse_study
 from cnntention.results import paths
 from cnntention.results.records import RunRecord
 from cnntention.results.rows import read_table
@@ -205,7 +206,7 @@ def test_one_key_changed(finished, tmp_path, study, place, value, expected):
 
 
 def test_there_and_back_and_the_links_follow(project, study):
-    """A claim and a threshold are changed, and changed back: all is kept, the links point to what is asked for."""
+    """A claim and the threshold of life are changed, and changed back: all is kept, the links point to what is asked."""
     before, (old, first) = project.results(), project.page()
     changed = study | {"claims": {"mine": CLAIM}}
     changed["diagnostics"] = changed["diagnostics"] | {"alive": {"relative_change": 0.5}}
@@ -216,7 +217,7 @@ def test_there_and_back_and_the_links_follow(project, study):
     assert new != old
     assert "Looking helps." in page
     (row,) = read_table(project.folder / "results/small/verdicts", "claims").to_dict("records")
-    assert (row["verdict"], row["reason"]) == ("inconclusive", "too few seeds")
+    assert (row["verdict"], row["reason"]) == ("void", "attention not alive")
     assert project.results().items() >= before.items()
     for config, expected in ((study, (old, first)), (changed, (new, page))):
         project.write(config)
@@ -250,10 +251,10 @@ def test_a_model_renamed_with_its_folder_is_not_trained_again(project, study):
     study["experiments"]["first"]["grid"]["models"] = ["tiny", "seeing"]
     project.write(study)
     assert project.planned("evaluate_all") == {"train": 1, "examine": 1}
-    (project.folder / "results/runs/cues/looking").rename(project.folder / "results/runs/cues/seeing")
+    with chdir(project.folder):
+        Path("results/runs/cues/looking").rename("results/runs/cues/seeing")
+        assert [RunRecord.of(run).model["name"] for run in parse_study(study).runs()] == ["tiny", "looking"]
     assert project.planned() == {"profile": 1} | REPORT
-    project.run()
-    assert set(read_table(project.folder / "results/small/tables", "runs")["model"]) == {"tiny", "seeing"}
 
 
 # --- killed and broken ------------------------------------------------------------------------------------------
@@ -279,19 +280,22 @@ def interrupted(project: Project, number: signal.Signals) -> None:
 
 
 def test_a_killed_study_goes_on_where_it_was_and_ends_with_the_report(project, study):
-    study["recipes"]["brief"]["epochs"] = 30
-    study["experiments"]["first"]["grid"]["models"] = ["tiny"]
+    study["recipes"]["long"] = study["recipes"]["brief"] | {"epochs": 12}
+    grid = study["experiments"]["first"]["grid"]
+    study["experiments"]["first"]["grid"] = [grid, grid | {"models": "tiny", "recipes": "long"}]
     project.write(study)
+    assert project.planned() == {"train": 1, "examine": 1} | REPORT
     interrupted(project, signal.SIGKILL)
     project.snakemake("--unlock")
     interrupted(project, signal.SIGINT)
     project.run()
     assert project.planned() == {}
-    (row,) = read_table(project.folder / "results/small/tables", "runs").to_dict("records")
+    runs = read_table(project.folder / "results/small/tables", "runs")
+    (row,) = runs[runs["recipe"] == "long"].to_dict("records")
     record = RunRecord.read(project.folder / row["folder"] / "run.json")
     first, second = record.resumed_after_epochs
-    assert 1 <= first <= second < 30
-    assert len((project.folder / row["folder"] / "history.csv").read_text().splitlines()) == 31
+    assert 1 <= first <= second < 12
+    assert len((project.folder / row["folder"] / "history.csv").read_text().splitlines()) == 13
     assert not list(project.folder.glob("state/**/*.pt"))
     assert row["resumed"] == 2
 

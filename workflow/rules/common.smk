@@ -20,7 +20,7 @@ try:
         from cnntention.models.registry import check
 
         check(STUDY)
-    CONFIG = plan.freeze(STUDY)  # no rule has it as a parameter: the part that a rule uses is in its path's key
+    CONFIG = plan.freeze(STUDY)  # starts no job again: the part that a job uses is in its path's key
     FOLDER = paths.study_folder(STUDY)
     if not (workflow.dryrun or workflow.remote_exec):
         paths.point(FOLDER)

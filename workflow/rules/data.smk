@@ -16,11 +16,13 @@ rule fetch:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention fetch \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --dataset {wildcards.dataset:q} \
             --out {output:q}
         """
@@ -41,11 +43,13 @@ rule prepare:
         "logs/prepare/{dataset}/{key}.tsv"
     conda:
         "../../environment.yml"
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention prepare \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --dataset {wildcards.dataset:q} \
             --out data/{wildcards.dataset}/{wildcards.key}
         """

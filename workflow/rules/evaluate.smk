@@ -29,11 +29,13 @@ rule examine:
     threads: 1
     resources:
         gpu=1,
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention examine \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --run results/runs/{wildcards.dataset}/{wildcards.model}/{wildcards.recipe}-{wildcards.key}/seed{wildcards.seed} \
             --threads {threads:q}
         """
@@ -55,11 +57,13 @@ rule profile:
     threads: STUDY.profiling.threads
     resources:
         gpu=1,
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention profile \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --dataset {wildcards.dataset:q} \
             --out {output:q}
         """

@@ -24,11 +24,13 @@ rule summarise:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention summarise \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --out results/{wildcards.study}/{wildcards.key}/tables
         """
 
@@ -58,11 +60,13 @@ rule judge:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention judge \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --tables results/{wildcards.study}/{wildcards.key}/tables \
             --out results/{wildcards.study}/{wildcards.key}/verdicts
         """
@@ -98,11 +102,13 @@ rule report:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention report \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --tables results/{wildcards.study}/{wildcards.key}/tables \
             --verdicts results/{wildcards.study}/{wildcards.key}/verdicts \
             --out results/{wildcards.study}/{wildcards.key}/report
@@ -118,10 +124,12 @@ rule publish:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention publish \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --readme README.md
         """

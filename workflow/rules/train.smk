@@ -23,11 +23,13 @@ rule train:
     threads: 1
     resources:
         gpu=1,
+    params:
+        config=CONFIG,
     shell:
         r"""
         exec &> >(tee {log:q})
         python -m cnntention train \
-            --config {CONFIG:q} \
+            --config {params.config:q} \
             --run results/runs/{wildcards.dataset}/{wildcards.model}/{wildcards.recipe}-{wildcards.key}/seed{wildcards.seed} \
             --state state/{wildcards.dataset}/{wildcards.model}/{wildcards.recipe}-{wildcards.key}/seed{wildcards.seed}.pt \
             --threads {threads:q}
