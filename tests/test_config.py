@@ -430,3 +430,34 @@ def test_config_knows_no_torch():
 
 def test_yaml_is_read_as_the_workflow_reads_it():
     assert parse_study(yaml.safe_load(FULL[0].read_text())) == load(FULL)
+
+
+@pytest.mark.parametrize(
+    ("claim", "sentence"),
+    [
+        ({"model": "lokking"}, "claims.C: unknown model 'lokking'; did you mean 'looking'"),
+        ({"experiment": "frist"}, "claims.C.experiment: unknown experiment 'frist'; did you mean 'first'"),
+        ({"against": []}, "claims.C: give either `against` or `against_recipe`, runs to compare with, or `value`"),
+        ({"expect": "front"}, "claims.C: expect front: needs the metric front_macs or front_time"),
+        ({"metric": "front_time"}, "claims.C: expect front: needs the metric front_macs or front_time"),
+        ({"metric": "nll", "expect": "equal"}, "claims.C: expect equal: needs a `margin` in the unit of nll"),
+        ({"control": "cues", "expect": "equal"}, "claims.C: control: needs models or recipes to compare with"),
+        ({"control_model": "tiny"}, "claims.C: control_model: compares recipes, so give `against_recipe`"),
+        ({"expects": "higher"}, "claims.C: unknown key 'expects'; did you mean 'expect'"),
+    ],
+)
+def test_mistakes_in_a_claim_are_named(small, claim, sentence):
+    told = {"sentence": "Looking helps.", "experiment": "first", "model": "looking", "against": "tiny"}
+    with pytest.raises(UserError) as error:
+        parse_study(small | {"claims": {"C": told | claim}})
+    assert sentence in str(error.value)
+
+
+def test_an_ambiguous_recipe_is_refused(small):
+    told = {"sentence": "A beats b.", "experiment": "first", "model": "looking", "against": "tiny"}
+    claim = parse_study(small | {"claims": {"C": told}}).claims["C"]
+    cells = [("d", "looking", "x"), ("d", "looking", "y"), ("d", "tiny", "x")]
+    with pytest.raises(ValueError, match="looking has the recipes x, y there; name one under `recipe`"):
+        cases(claim, cells)
+    (case,) = cases(claim.model_copy(update={"recipe": "x"}), cells)
+    assert (case.a, case.b) == (cells[0], cells[2])

@@ -29,8 +29,8 @@ from cnntention.config import load
 from cnntention.results import paths
 
 
-def plan(*targets: str) -> dict[tuple[str, ...], set[str]]:
-    """Of each job that a call with these targets runs, its outputs and its inputs; the default target if none."""
+def jobs_of(*targets: str) -> list:
+    """The jobs that a call with these targets runs, the default target if none."""
     quiet = OutputSettings(dryrun=True, quiet={Quietness.ALL})
     with SnakemakeApi(quiet) as api:
         workflow = api.workflow(
@@ -42,8 +42,13 @@ def plan(*targets: str) -> dict[tuple[str, ...], set[str]]:
         dag = workflow.dag(DAGSettings(targets=set(targets), rerun_triggers=triggers, force_incomplete=True))
         execution = ExecutionSettings(lock=False, ignore_incomplete=True, keep_incomplete=True)
         dag.execute_workflow(pseudo_executor="dryrun", execution_settings=execution)
-        jobs = workflow._workflow.dag.finished_jobs  # a dry run ends those that it would run
-        return {tuple(map(str, job.output)): set(map(str, job.input)) for job in jobs if job.output}
+        finished = workflow._workflow.dag.finished_jobs  # a dry run ends those that it would run
+        return [job for job in finished if job.output]
+
+
+def plan(*targets: str) -> dict[tuple[str, ...], set[str]]:
+    """Of each such job its outputs and its inputs."""
+    return {tuple(map(str, job.output)): set(map(str, job.input)) for job in jobs_of(*targets)}
 
 
 def wanted(study, figures: list[str]) -> dict[str, dict[tuple[str, ...], list[str]]]:

@@ -1,26 +1,36 @@
-"""The workflow as users run it: a small study to its report, then every change that must, or must not, run again."""
+"""The workflow as users run it: a small study to its report, then every change that must, or must not, run again.
+
+What is planned is asked of Snakemake in this process, by `test_planner.jobs_of`; what is run, or depends on
+profiles/default, is called as a user calls it.
+"""
 
 import copy
 import fcntl
-import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT, small_study
+from test_planner import jobs_of
+
+from cnntention.results import paths
+from cnntention.results.records import RunRecord
+from cnntention.results.rows import read_table
 
 pytestmark = pytest.mark.slow
 
 PARTS = ("Snakefile", "workflow", "profiles", "environment.yml")
-STEPS = ("train", "examine")  # of a run
 REPORT = {"summarise": 1, "judge": 1, "report": 1}
-FIRST = {"prepare": 1, **dict.fromkeys(STEPS, 2), "profile": 1, **REPORT}
+FIRST = {"prepare": 1, "train": 2, "examine": 2, "profile": 1} | REPORT
+PAGE = "results/small/report/index.html"
 
 
 class Project:
@@ -32,188 +42,187 @@ class Project:
     def write(self, config: dict) -> None:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
-    def command(self, *words: str, check: bool = True, **env: str) -> subprocess.CompletedProcess:
+    def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
         done = subprocess.run(
-            words, cwd=self.folder, env=self.environment | env, text=True, capture_output=True, timeout=600
+            ["snakemake", *words], cwd=self.folder, env=self.environment, text=True, capture_output=True, timeout=600
         )
         if check:
             assert done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def snakemake(self, *words: str, check: bool = True, **env: str) -> subprocess.CompletedProcess:
-        return self.command("snakemake", *words, check=check, **env)
+    def run(self, *targets: str) -> None:
+        self.snakemake("--cores", "2", "--resources", "gpu=2", "--quiet", "all", "--", *targets)
 
-    def planned(self, *words: str) -> dict[str, int]:
-        """Jobs that a dry run would run, without the target rules."""
+    def dry_run(self, *words: str) -> dict[str, int]:
+        """Jobs of `snakemake -n`, without the target rules."""
         text = self.snakemake("-n", *words).stdout
         table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", text, re.DOTALL)
         rows = dict(line.split() for line in table[1].splitlines()) if table else {}
         return {rule: int(count) for rule, count in rows.items() if rule != "all" and not rule.endswith("_all")}
 
-    def run_files(self) -> dict[str, bytes]:
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in self.folder.glob("results/runs/**/*")
-                if path.is_file()}  # fmt: skip
+    def planned(self, *targets: str) -> dict[str, int]:
+        """The same, without a process of its own."""
+        with chdir(self.folder):
+            return dict(Counter(job.rule.name for job in jobs_of(*targets)))
 
+    def results(self) -> dict[str, bytes]:
+        """The files of all runs, and of all that was made of them."""
+        files = (path for path in self.folder.glob("results/*/*/**/*") if path.is_file())
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id, environment):
-    """A small study that was run to its report, once for all tests and all of pytest-xdist's workers."""
-    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    folder = shared / "finished"
-    with (shared / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        project = Project(folder, environment)
-        if not folder.exists():
-            run_small_study(project)
-    return project
-
-
-def run_small_study(project: "Project") -> None:
-    project.folder.mkdir()
-    for part in PARTS:
-        source = ROOT / part
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, project.folder / part)
-    project.write(small_study())
-    assert project.planned() == FIRST
-    project.snakemake("--cores", "2", "--resources", "gpu=2")
+    def page(self) -> tuple[str, str]:
+        """The key that the stable links point to, and the page there."""
+        links = [self.folder / "results/small" / part for part in paths.STUDY_PARTS]
+        (key,) = {link.resolve().parent.name for link in links}
+        return key, (self.folder / PAGE).read_text()
 
 
 @pytest.fixture
 def project(finished, tmp_path):
     """A copy of the finished study that a test may change."""
     folder = tmp_path / "project"
-    shutil.copytree(finished.folder, folder)
+    shutil.copytree(finished.folder, folder, symlinks=True)
     return Project(folder, finished.environment)
 
 
 @pytest.fixture
 def study():
-    return copy.deepcopy(small_study())
+    return small_study()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, worker_id, environment):
+    """A small study that was run to its report, once for all tests and all of pytest-xdist's workers."""
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    project = Project(shared / "finished", environment)
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not project.folder.exists():
+            project.folder.mkdir()
+            for part in PARTS:
+                source = ROOT / part
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, project.folder / part)
+            project.write(small_study())
+            assert project.dry_run() == FIRST
+            project.run()
+    return project
 
 
 def test_it_leaves_what_the_design_says(finished):
     (run,) = finished.folder.glob("results/runs/cues/looking/brief-*/seed0")
-    expected = {"run.json", "model.safetensors", "history.csv", "train.log", "metrics.json", "predictions.safetensors"}
-    expected |= {"attention.json", "explanations.json", "explanations.safetensors"}
-    assert expected == {path.name for path in run.iterdir()}
-    description = json.loads((run / "run.json").read_text())
-    assert description["recipe"]["epochs"] == description["last"]["epoch"] == 2
-    assert description["provenance"]["threads"] == 1
+    (examination,) = run.glob("examination-*")
+    assert {path.name for path in run.iterdir()} == {*paths.RUN_FILES, "train.log", examination.name}
+    assert {path.name for path in examination.iterdir()} == set(paths.EXAMINATION_FILES)
+    record = RunRecord.read(run / "run.json")
+    assert record.recipe["epochs"] == record.last.epoch == 2
+    assert record.provenance["threads"] == 1
     assert not list(finished.folder.glob("state/**/*.pt"))
-    report = finished.folder / "results/small/report/index.html"
-    assert "Does it run?" in report.read_text()
-
-
-def test_finished_means_nothing_to_do(finished):
-    assert finished.planned() == {}
+    key, page = finished.page()
+    assert "Does it run?" in page
+    assert {path.name for path in (finished.folder / "results/small").iterdir()} == {key, *paths.STUDY_PARTS}
 
 
 # --- what must not run again ------------------------------------------------------------------------------------
 
 
-def test_touching_everything_reruns_nothing(project):
-    for i, path in enumerate(
-        sorted(p for p in project.folder.rglob("*") if p.is_file() and ".snakemake" not in p.parts)
-    ):
-        os.utime(path, (1e9 + i, 1e9 + 7919 * i % 100_000))
-    assert project.planned() == {}
-
-
-def test_a_clone_without_snakemakes_memory_reruns_nothing(project):
+def test_a_touched_clone_with_other_rules_and_a_reordered_configuration_reruns_nothing(project, study):
+    assert project.dry_run() == {}
     shutil.rmtree(project.folder / ".snakemake")
-    assert project.planned() == {}
-
-
-def test_reordered_keys_and_comments_rerun_nothing(project, study):
+    (project.folder / "workflow/rules/train.smk").open("a").write("\n# edited\n")
     reverse = {key: study[key] for key in reversed(study)}
     reverse["models"] = {key: study["models"][key] for key in reversed(study["models"])}
-    project.write(reverse)
-    with (project.folder / "config.yaml").open("a") as config:
-        config.write("# a comment\n")
-    assert project.planned() == {}
+    project.write(reverse | {"models": study["models"] | {"unused": {"depth": 14}}})
+    for i, path in enumerate(sorted(path for path in project.folder.rglob("*") if path.is_file())):
+        os.utime(path, (1e9 + i, 1e9 + 7919 * i % 100_000))
+    assert project.dry_run() == {}
+    assert project.dry_run("experiment_first") == {}
 
 
-def test_an_edit_of_the_rules_reruns_nothing(project):
-    rules = project.folder / "workflow/rules/train.smk"
-    rules.write_text(rules.read_text().replace("--threads {threads:q}", "--threads {threads}"))
-    assert project.planned() == {}
+def test_marks_of_a_killed_snakemake_rerun_nothing_and_hide_nothing(project):
+    """A job that went on after its Snakemake was killed leaves whole files, which Snakemake takes for unfinished."""
+    (examination,) = project.folder.glob("results/runs/cues/tiny/brief-*/seed0/examination-*")
+    shutil.rmtree(examination)
+    shutil.rmtree(project.folder / "results/small")
+    memory = project.folder / ".snakemake"
+    shutil.copytree(memory / "metadata", memory / "incomplete", dirs_exist_ok=True)  # a mark is a file of that name
+    assert any((memory / "incomplete").iterdir())
+    assert project.dry_run() == {"examine": 1} | REPORT
 
 
 def test_a_target_for_a_part(project):
-    assert project.planned("--forceall", "train_all") == {"prepare": 1, "train": 2}
-    assert project.planned("experiment_first") == {}
+    assert project.dry_run("--forceall", "train_all") == {"prepare": 1, "train": 2}
+
+
+def test_studies_share_the_runs_that_are_the_same(project, study):
+    project.write(study | {"study": {"name": "second", "question": "Again?", "experiments": ["first"]}})
+    assert project.planned() == REPORT
 
 
 # --- what must run again, and nothing else ----------------------------------------------------------------------
 
-ONE_RUN = dict.fromkeys(STEPS, 1) | REPORT
+RUNS = {"train": 2, "examine": 2}
+CLAIM = {"sentence": "Looking helps.", "experiment": "first", "model": "looking", "against": "tiny"}
 
 
-def test_a_model_option(project, study):
-    study["models"]["looking"]["attention"]["stage3"]["gate_init"] = 0.1
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        ("datasets.cues.train_images", 128, FIRST),
+        ("models.looking.attention.stage3.gate_init", 0.1, {"train": 1, "examine": 1, "profile": 1} | REPORT),
+        ("models.unused", {"depth": 14}, {}),
+        ("recipes.brief.epochs", 3, RUNS | REPORT),
+        ("experiments.first.grid.seeds", 2, RUNS | REPORT),
+        ("experiments.first.question", "Why?", REPORT),
+        ("evaluation.calibration_bins", 10, {"examine": 2} | REPORT),
+        ("diagnostics.alive.entropy", 0.9, {"examine": 2} | REPORT),
+        ("explanation.images", 5, {"examine": 2} | REPORT),
+        ("explanation.showcase.cues", [5], {"examine": 2} | REPORT),
+        ("explanation.showcase.others", [5], {}),
+        ("profiling.batch_size", 4, {"profile": 1} | REPORT),
+        ("statistics.alpha", 0.01, REPORT),
+        (
+            "claims.mine",
+            {"sentence": "It helps.", "experiment": "first", "model": "looking", "against": "tiny"},
+            REPORT,
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_one_key_changed(finished, tmp_path, study, place, value, expected):
+    """Planned over a finished study that nothing is written into: its results are linked."""
+    project = Project(tmp_path, finished.environment)
+    for path in finished.folder.iterdir():
+        if path.name not in ("config.yaml", ".snakemake"):
+            (tmp_path / path.name).symlink_to(path)
+    study["datasets"]["others"] = copy.deepcopy(study["datasets"]["cues"])
+    *way, last = place.split(".")
+    at = study
+    for key in way:
+        at = at.setdefault(key, {})
+    at[last] = value
     project.write(study)
-    assert project.planned() == ONE_RUN | {"profile": 1}
+    assert project.planned() == expected
 
 
-def test_a_recipes_epochs_and_back(project, study):
-    study["recipes"]["brief"]["epochs"] = 3
-    project.write(study)
-    assert project.planned() == dict.fromkeys(STEPS, 2) | REPORT
-    project.snakemake("--cores", "2", "--quiet", "all")
+def test_there_and_back_and_the_links_follow(project, study):
+    """A claim and a threshold are changed, and changed back: all is kept, the links point to what is asked for."""
+    before, (old, first) = project.results(), project.page()
+    changed = study | {"claims": {"mine": CLAIM}}
+    changed["diagnostics"] = changed["diagnostics"] | {"alive": {"relative_change": 0.5}}
+    project.write(changed)
+    project.run()
     assert project.planned() == {}
-    study["recipes"]["brief"]["epochs"] = 2
-    project.write(study)
-    assert project.planned() == REPORT  # going back trains nothing
-
-
-def test_another_seed(project, study):
-    study["experiments"]["first"]["grid"]["seeds"] = 2
-    project.write(study)
-    assert project.planned() == dict.fromkeys(STEPS, 2) | REPORT
-
-
-def test_another_question_remakes_the_report_alone(project, study):
-    study["experiments"]["first"]["question"] = "Why?"
-    project.write(study)
-    assert project.planned() == REPORT
-
-
-def test_a_claim_is_judged_and_said_anew_and_nothing_else(project, study):
-    claim = {"sentence": "Looking helps.", "experiment": "first", "model": "looking", "against": "tiny"}
-    project.write(study | {"claims": {"mine": claim}})
-    assert project.planned() == REPORT
-    project.snakemake("--cores", "1", "--quiet", "all")
-    found = json.loads((project.folder / "results/small/claims/claims.json").read_text())["claims"]["mine"]
-    assert (found["verdict"], found["reason"]) == ("inconclusive", "not enough seeds (n = 1, needs 6)")
-    assert "not enough seeds" in (project.folder / "results/small/report/index.html").read_text()
-
-
-def test_another_threshold_examines_the_attention_anew(project, study):
-    project.write(study | {"diagnostics": {"alive": {"relative_change": 0.5}}})
-    before = project.run_files()
-    assert project.planned() == {"examine": 2} | REPORT
-    project.snakemake("--cores", "2", "--quiet", "all")
-    after = project.run_files()
-    assert {name for name in before if before[name] != after[name]} == {n for n in before if "attention.json" in n}
-    assert project.planned() == {}
-
-
-def test_what_is_scored_differently_is_moved_aside_not_lost(project, study):
-    study["evaluation"] = {"calibration_bins": 10}
-    project.write(study)
-    before = project.run_files()
-    assert project.planned() == {"examine": 2} | REPORT
-    assert project.run_files() == before  # a dry run moves nothing
-    project.snakemake("--cores", "2", "--quiet", "all")
-    moved = project.folder.glob("results/stale/*/runs/**/metrics.json")
-    assert sorted(path.read_bytes() for path in moved) == sorted(v for k, v in before.items() if "metrics.json" in k)
-    assert project.planned() == {}
-
-
-def test_junk_in_a_result_is_remade(project):
-    (metrics,) = project.folder.glob("results/runs/cues/tiny/brief-*/seed0/metrics.json")
-    metrics.write_text("junk")
-    assert project.planned() == {"examine": 1} | REPORT
+    new, page = project.page()
+    assert new != old
+    assert "Looking helps." in page
+    (row,) = read_table(project.folder / "results/small/verdicts", "claims").to_dict("records")
+    assert (row["verdict"], row["reason"]) == ("inconclusive", "too few seeds")
+    assert project.results().items() >= before.items()
+    for config, expected in ((study, (old, first)), (changed, (new, page))):
+        project.write(config)
+        assert project.planned() == {}
+        project.run()
+        assert project.page() == expected
 
 
 def test_missing_data_costs_nothing_until_it_is_needed_and_then_only_itself(project, study):
@@ -221,93 +230,91 @@ def test_missing_data_costs_nothing_until_it_is_needed_and_then_only_itself(proj
     assert project.planned() == {}
     study["experiments"]["first"]["grid"]["seeds"] = [0, 3]
     project.write(study)
-    planned = project.planned()
-    assert planned["train"] == 2  # the two new runs, not the four
-    assert planned["prepare"] == 1
+    assert project.planned() == {"prepare": 1} | RUNS | REPORT  # the two new runs, not the four
 
 
 def test_a_missing_run_is_made_again_to_the_same_bytes(project):
-    before = project.run_files()
+    before = project.results()
     shutil.rmtree(next(project.folder.glob("results/runs/cues/looking/brief-*/seed0")))
     assert project.planned() == {}  # the report is there, and says what it was made of: the run may be elsewhere
-    targets = ("evaluate_all", "diagnose_all", "explain_all")
-    assert project.planned(*targets) == dict.fromkeys(STEPS, 1)
-    project.snakemake("--cores", "2", "--quiet", "all", "--", *targets)
-    after = project.run_files()
+    assert project.planned("evaluate_all") == {"train": 1, "examine": 1}
+    project.run("evaluate_all")
+    after = project.results()
     assert after.keys() == before.keys()
-    for name in before:
-        if name.endswith(("model.safetensors", "metrics.json", "predictions.safetensors", "explanations.safetensors")):
-            assert after[name] == before[name], name
+    changed = {Path(name).name for name in before if after[name] != before[name]}
+    assert changed <= {"run.json", "history.csv", "train.log"}  # they tell times
 
 
-def test_studies_share_the_runs_that_are_the_same(project, study):
-    other = {"study": {"name": "second", "question": "Again?", "experiments": ["first"]}}
-    (project.folder / "second.yaml").write_text(yaml.safe_dump(other))
-    assert project.planned("--configfile", "second.yaml") == REPORT
+def test_a_model_renamed_with_its_folder_is_not_trained_again(project, study):
+    study["models"]["seeing"] = study["models"].pop("looking")
+    study["experiments"]["first"]["grid"]["models"] = ["tiny", "seeing"]
+    project.write(study)
+    assert project.planned("evaluate_all") == {"train": 1, "examine": 1}
+    (project.folder / "results/runs/cues/looking").rename(project.folder / "results/runs/cues/seeing")
+    assert project.planned() == {"profile": 1} | REPORT
+    project.run()
+    assert set(read_table(project.folder / "results/small/tables", "runs")["model"]) == {"tiny", "seeing"}
 
 
 # --- killed and broken ------------------------------------------------------------------------------------------
 
 
-def test_a_killed_run_goes_on_where_it_was(project, study):
-    study["recipes"]["brief"]["epochs"] = 60
-    study["experiments"]["first"]["grid"] |= {"models": ["tiny"]}
-    project.write(study)
+def interrupted(project: Project, number: signal.Signals) -> None:
+    """Start the study, and send the signal to all of its processes once a run has got on by an epoch."""
+    states = lambda: {path: path.stat().st_mtime_ns for path in project.folder.glob("state/**/*.pt")}  # noqa: E731
+    before, deadline = states(), time.monotonic() + 120
     process = subprocess.Popen(
-        ["snakemake", "--cores", "1", "train_all"],
+        ["snakemake", "--cores", "1"],
         cwd=project.folder,
         env=project.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.time() + 120
-    while not (states := list(project.folder.glob("state/**/*.pt"))) and time.time() < deadline:
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert states
+    while states() == before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    assert process.wait(60) != 0
+    assert states() != before
+
+
+def test_a_killed_study_goes_on_where_it_was_and_ends_with_the_report(project, study):
+    study["recipes"]["brief"]["epochs"] = 30
+    study["experiments"]["first"]["grid"]["models"] = ["tiny"]
+    project.write(study)
+    interrupted(project, signal.SIGKILL)
     project.snakemake("--unlock")
-    project.snakemake("--cores", "1", "--quiet", "all", "--", "train_all")
-    (run,) = [
-        p
-        for p in project.folder.glob("results/runs/cues/tiny/brief-*/seed0/run.json")
-        if '"epochs": 60' in p.read_text()
-    ]
-    description = json.loads(run.read_text())
-    (resumed,) = description["resumed_after_epochs"]
-    assert 1 <= resumed < 60
-    assert len((run.parent / "history.csv").read_text().splitlines()) == 61
+    interrupted(project, signal.SIGINT)
+    project.run()
+    assert project.planned() == {}
+    (row,) = read_table(project.folder / "results/small/tables", "runs").to_dict("records")
+    record = RunRecord.read(project.folder / row["folder"] / "run.json")
+    first, second = record.resumed_after_epochs
+    assert 1 <= first <= second < 30
+    assert len((project.folder / row["folder"] / "history.csv").read_text().splitlines()) == 31
     assert not list(project.folder.glob("state/**/*.pt"))
+    assert row["resumed"] == 2
 
 
 def test_a_run_that_diverges_ends_with_a_sentence_and_leaves_the_others(project, study):
     study["recipes"]["wild"] = copy.deepcopy(study["recipes"]["brief"])
     study["recipes"]["wild"]["optimizer"]["lr"] = 1e9
-    study["experiments"]["first"]["grid"]["recipes"] = ["brief", "wild"]
+    study["experiments"]["first"]["grid"] |= {"recipes": ["brief", "wild"], "models": ["tiny"]}
     project.write(study)
-    before = project.run_files()
+    before = project.results()
     done = project.snakemake("--cores", "1", "train_all", check=False)
     assert done.returncode == 1
-    assert re.search(
-        r"cnntention train: cues/[a-z]+/wild/seed0: the training loss is (nan|inf) at epoch \d", done.stdout
-    )
+    assert re.search(r"cnntention train: cues/tiny/wild/seed0: the training loss is (nan|inf) at epoch \d", done.stdout)
+    assert "FAILED train; its log: results/runs/cues/tiny/wild-" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    assert project.run_files().items() >= before.items()
+    assert project.results().items() >= before.items()
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"recipes": {"brief": {"epocs": 3}}}, "recipes.brief: unknown key 'epocs'; did you mean 'epochs'?"),
-        ({"experiments": {"first": {"grid": {"models": ["tny"]}}}}, "unknown model 'tny'; did you mean 'tiny'?"),
-    ],
-)
-def test_a_mistake_in_the_configuration_is_one_sentence(project, change, words):
-    (project.folder / "mine.yaml").write_text(yaml.safe_dump(change))
+def test_a_mistake_in_the_configuration_is_one_sentence(project):
+    (project.folder / "mine.yaml").write_text(yaml.safe_dump({"recipes": {"brief": {"epocs": 3}}}))
     done = project.snakemake("-n", "--configfile", "mine.yaml", check=False)
     assert done.returncode == 1
-    assert words in done.stderr
+    assert "recipes.brief: unknown key 'epocs'; did you mean 'epochs'?" in done.stderr
     assert "Traceback" not in done.stderr
 
 

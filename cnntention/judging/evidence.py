@@ -1,6 +1,7 @@
 """A study's tables, as far as its experiments and claims are tested on them."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -38,14 +39,17 @@ class Evidence:
         wanted = {run.folder for run in study.runs_of(experiment)}
         return replace(self, runs=self.runs[self.runs["folder"].isin(wanted)])
 
+    @cached_property
+    def _groups(self) -> dict[Cell, pd.DataFrame]:
+        return {cell: rows.set_index("seed").sort_index() for cell, rows in self.runs.groupby(CELL, sort=False)}
+
     @property
     def cells(self) -> list[Cell]:
-        return list(dict.fromkeys(self.runs[CELL].itertuples(index=False, name=None)))
+        return list(self._groups)
 
     def cell(self, cell: Cell) -> pd.DataFrame:
         """The runs of a cell, by seed."""
-        rows = self.runs[(self.runs[CELL] == list(cell)).all(axis=1)]
-        return rows.set_index("seed").sort_index()
+        return self._groups[cell]
 
     def quartiles(self, cell: Cell, metric: str) -> Span:
         """Of a cost of the cell's model on its dataset's images; all are the value itself if it is counted."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from cnntention import files
 from cnntention.config import Statistics, Study
@@ -19,9 +18,9 @@ from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
 from cnntention.results.words import Reason, Verdict
 
-SAME = ["family", "metric", "dataset", "model", "recipe", "other_model", "other_recipe", "control_dataset"]
-SAME += ["control_model", "value"]
-"""Rows of a family that are equal in these are one test."""
+SAME = ["family", "experiment", "metric", "dataset", "model", "recipe", "other_model", "other_recipe"]
+SAME += ["control_dataset", "control_model", "value"]
+"""Rows of a family that are equal in these are one test. Another experiment may have other seeds of the same cells."""
 
 
 def judge_study(study: Study, tables: Path, out: Path) -> None:
@@ -36,8 +35,8 @@ def judge_study(study: Study, tables: Path, out: Path) -> None:
 
 def judge(study: Study, evidence: Evidence) -> tuple[list[TestRow], list[ClaimRow]]:
     """A row a test, and a row a claim of the study's experiments."""
-    asked = of_study(study, evidence)
-    rows = [row_of(q) | asdict(measure(q, evidence.of(study, q.experiment), study.statistics)) for q in asked]
+    known = {name: evidence.of(study, name) for name in study.study.experiments}
+    rows = [row_of(q) | asdict(measure(q, known[q.experiment], study.statistics)) for q in of_study(study, known)]
     tests = adjusted(pd.DataFrame(rows), study.statistics) if rows else pd.DataFrame()
     made, decisions = [], {name: [] for name, c in study.claims.items() if c.experiment in study.study.experiments}
     for row in tests.itertuples(index=False):
@@ -53,7 +52,7 @@ def judge(study: Study, evidence: Evidence) -> tuple[list[TestRow], list[ClaimRo
 
 def claim_row(study: Study, name: str, decisions: list[tuple[Verdict, Reason]]) -> ClaimRow:
     head = study.claims[name].model_dump(include=set(ClaimRow.model_fields) - {"claim"})
-    if all(verdict is Verdict.NOT_RUN for verdict, _ in decisions):
+    if all(reason is Reason.NO_RUNS for _, reason in decisions):  # nothing to show of it
         decisions = []
     verdict, reason = worst(decisions) if decisions else (Verdict.NOT_RUN, Reason.NO_RUNS)
     return ClaimRow(claim=name, **head, verdict=verdict, reason=reason, tests=len(decisions))
@@ -74,7 +73,7 @@ def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
     counts = tests["p"].notna() & tests["failing"].eq("")
     distinct = tests[counts].drop_duplicates(SAME)
     families = distinct.groupby("family")["p"]
-    holm = distinct.assign(p_holm=families.transform(lambda p: multipletests(p, method="holm")[1]))
+    holm = distinct.assign(p_holm=families.transform(statistics.holm))
     found = tests[SAME].merge(holm[[*SAME, "p_holm"]], on=SAME, how="left")["p_holm"].to_numpy()
     made = tests.assign(p_holm=np.where(counts, found, np.nan))
     made["tests"] = tests["family"].map(families.size()).fillna(0).astype(int)

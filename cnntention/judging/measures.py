@@ -1,9 +1,11 @@
 """Effect, interval and p-value of each question; nothing here knows what is expected."""
 
-from dataclasses import dataclass
+from collections.abc import Sized
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from scipy import stats
 
 from cnntention.config import Statistics
@@ -45,7 +47,10 @@ def measure(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
     missing = dict.fromkeys(f"{cell[1]} on {cell[0]}" for cell in asked.cells if cell not in evidence.cells)
     if missing:
         return Measured(hindrance=Reason.NO_RUNS, failing=", ".join(missing))
-    if asked.metric in evidence.cost and asked.metric not in evidence.runs:
+    table = evidence.cost if asked.metric in evidence.cost else evidence.runs
+    if asked.metric not in table or not is_numeric_dtype(table[asked.metric]):
+        measured = Measured(hindrance=Reason.NO_METRIC, failing=asked.metric)
+    elif table is evidence.cost:
         measured = cost(asked, evidence)
     elif asked.expect == "front" and asked.b is None:
         measured = Measured(hindrance=Reason.NO_RIVAL, n=len(evidence.cell(asked.a)))
@@ -61,19 +66,20 @@ def measure(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
 
 def cost(asked: Question, evidence: Evidence) -> Measured:
     """Costs are counted, or timed in turn; the interval is what the quartiles leave open."""
-    a = evidence.quartiles(asked.a, asked.metric)
-    b = evidence.quartiles(asked.b, asked.metric) if asked.b else (asked.value,) * 3
-    measured = Measured(Test.QUARTILES, 1, 1 if asked.b else None, mean=a[1], mean_other=b[1])
-    if np.isnan([*a, *b]).any():
-        measured.hindrance = Reason.NOT_MEASURED
-        return measured
-    measured.effect, measured.low, measured.high = a[1] - b[1], a[0] - b[2], a[2] - b[0]
+    spans = np.array([evidence.quartiles(cell, asked.metric) for cell in asked.cells])
+    measured = Measured(Test.QUARTILES, 1, mean=float(spans[0, 1]))
+    if asked.b:
+        measured.n_other, measured.mean_other = 1, float(spans[1, 1])
+    if np.isnan(spans).any():
+        return replace(measured, mean=None, mean_other=None, hindrance=Reason.NOT_MEASURED)
+    signed = [sign * span[::sign] for sign, span in zip(signs(spans), spans, strict=True)]
+    measured.low, measured.effect, measured.high = (np.sum(signed, axis=0) - (asked.value or 0.0)).tolist()
+    if asked.margin is not None:
+        measured.margin_low, measured.margin_high = measured.low, measured.high
     return measured
 
 
 def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Measured:
-    if asked.metric not in evidence.runs:
-        return Measured(hindrance=Reason.NO_METRIC, failing=asked.metric)
     groups = [evidence.cell(cell)[asked.metric].astype(float) for cell in asked.cells]
     lost = [f"{c[1]} {g.isna().sum()}/{len(g)}" for c, g in zip(asked.cells, groups, strict=True) if g.isna().any()]
     if lost:  # a metric that some runs lack is not averaged over the others
@@ -99,7 +105,8 @@ def described(groups: list[pd.Series], asked: Question) -> Measured:
     return measured
 
 
-def signs(groups: list[pd.Series]) -> list[int]:
+def signs(groups: Sized) -> list[int]:
+    """Of a, b and the two controls."""
     return [1, -1, -1, 1][: len(groups)]
 
 

@@ -1,6 +1,6 @@
 """What is compared: each model beside its experiment's baseline, and what the claims ask for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cnntention.config import Claim, CueMatchSource, Study
@@ -34,13 +34,12 @@ class Question:
         return [self.a, *filter(None, [self.b]), *(self.control or ())]
 
 
-def of_study(study: Study, evidence: Evidence) -> list[Question]:
+def of_study(study: Study, known: Mapping[str, Evidence]) -> list[Question]:
     """All of a study: by experiment the models beside the baseline, then the claims, in the order of config.yaml."""
-    listed = study.study.experiments
-    asked = [question for name in listed for question in of_experiment(study, name, evidence.of(study, name))]
+    asked = [question for name in known for question in of_experiment(study, name, known[name])]
     for name, claim in study.claims.items():
-        if claim.experiment in listed:
-            asked += of_claim(study, name, claim, evidence.of(study, claim.experiment))
+        if claim.experiment in known:
+            asked += of_claim(study, name, claim, known[claim.experiment])
     return asked
 
 
@@ -78,7 +77,8 @@ def of_claim(study: Study, name: str, claim: Claim, evidence: Evidence) -> Itera
             margin=margin,
             preconditions=claim.preconditions,
         )
-        for question in rivals(asked, FRONTS[claim.metric], evidence) if claim.expect == "front" else [asked]:
+        cells = [cell for cell in study.cells(claim.experiment) if cell in evidence.cells]
+        for question in rivals(asked, FRONTS[claim.metric], cells, evidence) if claim.expect == "front" else [asked]:
             # a question that the experiment's table asks too is of that table's family, and is one test with it
             table = question.b and beside(study, claim.experiment, question.a, question.b)
             same = table and question.b[::2] == question.a[::2] and question.b[1] == baseline
@@ -87,15 +87,15 @@ def of_claim(study: Study, name: str, claim: Claim, evidence: Evidence) -> Itera
             yield question
 
 
-def rivals(asked: Question, cost: str, evidence: Evidence) -> Iterator[Question]:
+def rivals(asked: Question, cost: str, cells: list[Cell], evidence: Evidence) -> Iterator[Question]:
     """A question for each model of the same dataset and recipe that is as cheap, or may be; one without if none is."""
-    if asked.a not in evidence.cells:
+    if asked.a not in cells:
         yield asked
         return
     dataset, model, recipe = asked.a
     low, _, high = evidence.quartiles(asked.a, cost)
     none = True
-    for cell in evidence.cells:
+    for cell in cells:
         if cell[::2] == (dataset, recipe) and cell[1] != model:
             their_low, _, their_high = evidence.quartiles(cell, cost)
             if their_low <= high:

@@ -39,6 +39,15 @@ def boschloo(a: ArrayLike, b: ArrayLike) -> float:
     return float(stats.boschloo_exact([ones, [len(a) - ones[0], len(b) - ones[1]]]).pvalue)
 
 
+def holm(p: ArrayLike) -> np.ndarray:
+    """Holm's p-values (1979). Not statsmodels': that collects garbage at each call, a fifth of a second."""
+    order = np.argsort(p)
+    steps = np.asarray(p, dtype=float)[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return adjusted
+
+
 def detectable(error: float, df: float, alpha: float, power: float) -> float:
     """The difference at which a t of this standard error exceeds its two-sided critical value with that power.
 

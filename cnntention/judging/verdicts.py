@@ -20,9 +20,8 @@ def decide(row: Any, alpha: float) -> Decision:
     """A row's verdict and the reason for it; `row` has the columns of tests.csv, `hindrance` and `cheaper`."""
     if row.hindrance is not None:
         return HINDERED.get(row.hindrance, Verdict.INCONCLUSIVE), row.hindrance
-    if row.test is Test.QUARTILES:
-        return of_cost(row)
-    return {"equal": of_equality, "not-lower": of_loss, "front": of_front}.get(row.expect, of_difference)(row, alpha)
+    other = of_cost if row.test is Test.QUARTILES else of_difference
+    return {"equal": of_equality, "not-lower": of_loss, "front": of_front}.get(row.expect, other)(row, alpha)
 
 
 def significant(row: Any, alpha: float) -> bool:
@@ -71,12 +70,9 @@ def of_front(row: Any, alpha: float) -> Decision:
     return Verdict.INCONCLUSIVE, Reason.BETTER_PERHAPS_CHEAPER
 
 
-def of_cost(row: Any) -> Decision:
+def of_cost(row: Any, alpha: float) -> Decision:
     """Costs differ where the quartiles do not overlap."""
-    apart = row.low > 0 or row.high < 0
-    if row.expect == "equal":
-        return (Verdict.REFUTED, Reason.APART) if apart else (Verdict.SUPPORTED, Reason.OVERLAP)
-    if not apart:
+    if row.low <= 0 <= row.high:
         return Verdict.INCONCLUSIVE, Reason.OVERLAP
     agrees = (row.effect > 0) == (row.expect == "higher")
     return (Verdict.SUPPORTED, Reason.APART) if agrees else (Verdict.REFUTED, Reason.OTHER_WAY)

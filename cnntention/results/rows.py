@@ -31,10 +31,9 @@ class Record(BaseModel):
             return cls.model_validate(value)
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(map(str, first["loc"])) or "the file"
-            raise UserError(
-                f"{path}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}; delete it and run its step again."
-            ) from None
+            key, wrong = ".".join(map(str, first["loc"])) or "the file", first["msg"]
+            wrong = wrong[:1].lower() + wrong[1:]
+            raise UserError(f"{path}: {key}: {wrong}; delete the folder and run its step again.") from None
 
     def write(self, path: str | Path) -> None:
         files.write_json(path, self.model_dump(mode="json"))

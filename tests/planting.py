@@ -1,0 +1,64 @@
+"""Tables of studies that nobody ran: rows whose truth is known."""
+
+from collections.abc import Callable
+from types import NoneType
+from typing import Any, get_args
+
+import numpy as np
+from conftest import small_study
+
+from cnntention.config import Run, Study, parse_study
+from cnntention.judging.evidence import Evidence
+from cnntention.results.rows import Row, frame
+from cnntention.results.tables import CostRow, RunRow
+
+MODELS = ("tiny", "looking", "other", "wide")
+TOLD = {"sentence": "It helps.", "experiment": "first", "model": "looking", "against": "tiny"}
+
+
+def filled(kind: type[Row], **known: Any) -> Row:
+    """A row that is empty or zero where nothing is known."""
+    row = {}
+    for name, field in kind.model_fields.items():
+        of = field.annotation
+        row[name] = None if NoneType in get_args(of) else next(iter(of)) if hasattr(of, "__members__") else of()
+    return kind(**row | known)
+
+
+def planned(seeds: int = 6, models: tuple[str, ...] = MODELS, datasets: tuple[str, ...] = ("cues",), **claims) -> Study:
+    """The small study with these models and claims; a claim's None removes a key of TOLD."""
+    config = small_study()
+    config["datasets"] |= dict.fromkeys(datasets, config["datasets"]["cues"])
+    config["models"] = dict.fromkeys(models, config["models"]["tiny"])
+    config["experiments"]["first"]["grid"] |= {"models": list(models), "datasets": list(datasets), "seeds": seeds}
+    told = {name: TOLD | claim for name, claim in claims.items()}
+    config["claims"] = {n: {key: value for key, value in c.items() if value is not None} for n, c in told.items()}
+    config["statistics"] = {"min_seeds": 3}
+    return parse_study(config)
+
+
+def evidence(study: Study, of: Callable[[Run], dict | None], costs: dict[str, dict] | None = None) -> Evidence:
+    """The study's tables: the columns of runs.csv by run, None where it was not run, and of cost.csv by model."""
+    found = [(run, of(run)) for run in study.runs()]
+    rows = [
+        filled(RunRow, dataset=r.dataset, model=r.model, recipe=r.recipe, seed=r.seed, folder=r.folder, **columns)
+        for r, columns in found
+        if columns is not None
+    ]
+    models = {(run.dataset, run.model) for run, _ in found}
+    cost = [filled(CostRow, dataset=d, model=m, **(costs or {}).get(m, {})) for d, m in sorted(models)]
+    return Evidence(frame(rows, RunRow), frame(cost, CostRow))
+
+
+def sample(mean: float, sd: float, n: int, seed: int = 0) -> np.ndarray:
+    """n values with exactly this mean and sd."""
+    draws = np.random.default_rng(seed).standard_normal(n)
+    return mean + sd * (draws - draws.mean()) / draws.std(ddof=1)
+
+
+SOUND = {"cam_sane": True, "leaks": False}
+
+
+def accuracies(study: Study, costs: dict[str, dict] | None = None, **models: np.ndarray) -> Evidence:
+    """Of each model one accuracy a seed."""
+    return evidence(study, lambda run: SOUND | {"test_accuracy": models[run.model][run.seed]}, costs)
