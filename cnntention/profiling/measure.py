@@ -1,7 +1,7 @@
-"""What models cost on one image size: what can be counted, and times, memory and energy on this machine.
+"""Cost of models on one image size: counts, and times, memory and energy on this machine.
 
-Times are comparable only if they were taken together, so all models are measured in one process and in turn, round
-after round: what drifts (clock, temperature, other work) meets all alike, and is not in their ratio within a round.
+Times are comparable only if measured together. So all models are measured in one process and in turn, round after
+round: drift (clock, temperature, other load) affects all alike, and cancels in their ratio within a round.
 """
 
 import gc
@@ -31,19 +31,19 @@ Shape = tuple[int, int, int]
 def count_macs(net: nn.Module, shape: Shape) -> int:
     """Multiply-accumulates of one image's forward pass in convolutions, matrix products and attention.
 
-    The flop counter sees nothing of the CPU's fused attention kernels (PyTorch issue 195460), so the pass runs on
-    the plain ones, which do the same products. Leaves the network without values.
+    The flop counter misses the CPU's fused attention kernels (PyTorch issue 195460), so the pass uses the plain ones,
+    which compute the same products. Moves the network to the meta device, so its values are lost.
     """
-    # counted unpadded: dot_product() pads narrow heads where they are computed, for speed, but not on meta
+    # without padding: dot_product() pads narrow heads for speed, but not on meta
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         net.eval().to("meta")(torch.zeros(1, *shape, device="meta"))
     return counter.get_total_flops() // 2
 
 
 def attention_bytes(net: nn.Module, shape: Shape) -> int:
-    """Bytes of one image's fp32 attention matrices, were they stored: 4 heads (HW)^2 of every module with `heads`.
+    """Bytes of one image's attention matrices if stored in fp32: 4 heads (HW)^2 for every module with `heads`.
 
-    Leaves the network without values.
+    Moves the network to the meta device, so its values are lost.
     """
     sizes = []
 
@@ -63,26 +63,26 @@ def attention_bytes(net: nn.Module, shape: Shape) -> int:
 
 @dataclass
 class Call:
-    """One kind of call of one network, and what its rounds found."""
+    """One kind of call of a network, and its measurements."""
 
     run: Callable[[], object]
     device: torch.device
     calls: int = 0
     joules: float = 0.0
     times_ms: list[float] = field(default_factory=list)
-    """Median time of one call, a round each."""
+    """Median time of a call, for each round."""
 
     def __call__(self) -> None:
-        """Run to the end, which on a GPU is not when the call returns."""
+        """Run, and wait until the device has finished."""
         self.run()
         if self.device.type != "cpu":
             torch.accelerator.synchronize(self.device)
         self.calls += 1
 
     def measure(self, settings: Profiling, meter: energy.Meter) -> None:
-        """One round: a call to warm up again, then calls for the least time, one at least, each timed.
+        """One round: a warm-up call, then at least one timed call, until min_seconds have passed.
 
-        A call takes a millisecond or so, and reading the clock less than one of a microsecond.
+        A call takes about a millisecond, reading the clock less than a microsecond.
         """
         before, ticks = meter.read(), []
         gc.disable()
@@ -101,25 +101,25 @@ class Call:
 def measure_times(
     nets: Mapping[str, nn.Module], images: Tensor, labels: Tensor, settings: Profiling, meter: energy.Meter
 ) -> dict[str, dict[str, Call]]:
-    """{measurement: {name: Call}}: all networks in turn, in every round, after a call of each to warm up."""
-    one = images[:1]
+    """{measurement: {name: Call}}: all networks in turn in every round, after a warm-up call of each."""
+    first = images[:1]
 
     def calls(run: Callable[[nn.Module], Callable[[], object]]) -> dict[str, Call]:
         return {name: Call(run(net), images.device) for name, net in nets.items()}
 
-    found = {
-        "latency": calls(lambda net: lambda: net(one)),
+    measured = {
+        "latency": calls(lambda net: lambda: net(first)),
         "inference": calls(lambda net: lambda: net(images)),
         "training_step": calls(lambda net: training_step(net, images, labels)),
     }
     for turn in range(-1, settings.rounds):
-        for measurement, in_turn in found.items():
+        for measurement, in_turn in measured.items():
             training = measurement == "training_step"
             for name, call in in_turn.items():
                 nets[name].train(training)
                 with torch.inference_mode(not training):
                     call.run() if turn < 0 else call.measure(settings, meter)
-    return found
+    return measured
 
 
 # --- all of it --------------------------------------------------------------------------------------------------
@@ -133,9 +133,9 @@ def profile(
     device: torch.device,
     plugins: Sequence[str] = (),
 ) -> tuple[dict[str, ModelProfile], str]:
-    """The costs of models on (C, H, W) images, fp32, with the settings' threads and batch size.
+    """(costs of the models on (C, H, W) images in fp32, source of the energy or why there is none).
 
-    And where energy was read, or why it was not. Energy is the mean over all calls and rounds.
+    Energy is the mean over all calls and rounds.
     """
     gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None
     meter = energy.meter(gpu)
@@ -159,5 +159,5 @@ def profile(
 
 
 def each(call: Call, parts: int, meter: energy.Meter) -> float | None:
-    """Joules of a part of a call; None where none were counted."""
+    """Joules of one of the `parts` of a call; None without a meter."""
     return call.joules / call.calls / parts if meter.source else None

@@ -20,7 +20,7 @@ Shape = tuple[int, int, int]
 
 
 def batch_of(count: int, shape: Shape, classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Noise as images, (count, C, H, W), and as labels."""
+    """Random images (count, C, H, W) and labels (count,)."""
     images = torch.randn(count, *shape, device=device).to(memory_format=torch.channels_last)
     return images, torch.randint(classes, (count,), device=device)
 
@@ -38,8 +38,8 @@ def training_step(net: nn.Module, images: Tensor, labels: Tensor) -> Callable[[]
 
 
 def resident() -> tuple[int, int]:
-    """The process's resident set now, and the largest so far, bytes; on macOS, which tells the latter alone, twice."""
-    if sys.platform == "linux":  # where ru_maxrss begins at what the parent had, across exec
+    """The process's resident set size now, and its peak, bytes; on macOS the peak twice, since only that is known."""
+    if sys.platform == "linux":  # there ru_maxrss includes the parent's peak, even after exec
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         now, peak = (1024 * int(lines[name].split()[0]) for name in ("VmRSS", "VmHWM"))  # kB
         return now, peak
@@ -48,18 +48,18 @@ def resident() -> tuple[int, int]:
 
 
 def first_step(config: Model, shape: Shape, classes: int, images: int, device) -> Callable[[], None]:
-    """A new network's first training step, to be made; what the libraries load and keep for one is there already."""
+    """A function that makes a new network's first training step; the libraries are warmed up by a step before."""
 
     def step_of(count: int) -> Callable[[], None]:
         net = build(config, shape[0], classes).to(device, memory_format=torch.channels_last)
         return training_step(net.train(), *batch_of(count, shape, classes, device))
 
-    step_of(2)()  # one image of one pixel would have no batch statistics
+    step_of(2)()  # two, since a single value has no batch statistics
     return step_of(images)
 
 
 def growth(config: Model, shape: Shape, classes: int, settings: Profiling, plugins: Sequence[str]) -> int:
-    """Bytes that a first training step on the CPU adds to this process at its peak; that never falls: use a new one."""
+    """Bytes that a first training step on the CPU adds to the peak of this process; needs a new process each time."""
     load_plugins(plugins)
     torch.set_num_threads(settings.threads)
     step = first_step(config, shape, classes, settings.batch_size, torch.device("cpu"))
@@ -69,9 +69,9 @@ def growth(config: Model, shape: Shape, classes: int, settings: Profiling, plugi
 
 
 def fresh() -> BaseContext:
-    """Makes processes that have run nothing. On Linux they are forks of one that has imported torch and no more."""
+    """A context for new processes. On Linux they are forks of a process that has only imported torch."""
     if sys.platform != "linux":
-        return get_context("spawn")  # macOS's own libraries do not stand a fork
+        return get_context("spawn")  # macOS's libraries do not survive a fork
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context
