@@ -129,9 +129,7 @@ def recomputed(study, run) -> dict:
     weights = files.read_tensors(folder / "model.safetensors")
     modules, without = attention["modules"], attention["without_all"]
     states = [module["state"] for module in modules]
-    cam = [
-        m for m in maps["localisation"] if (m["stage"], m["target"], m["method"]) == ("stage3", "predicted", "gradcam")
-    ]
+    cam = [m for m in maps["localisation"] if m["method"] == "gradcam"]
     (cam,) = [m for m in cam if m["region"] == maps["region"]]
     looked = pd.DataFrame(maps["lookup"], columns=["module", "head", "direction", "score"])
     looked = looked[looked["direction"] == "match_to_cue"].groupby("module")["score"].mean()
@@ -158,7 +156,8 @@ def recomputed(study, run) -> dict:
         "attention_alive": "alive" in states if modules else None,
         "attention_used": without["drop"] > 2 * without["drop_se"] if modules else None,
         "accuracy_without_attention": without["accuracy"] if modules else None,
-        "cam_sane": maps["sanity"]["sane"]["stage3"],
+        "cam_sane": maps["sanity"]["sane"],
+        "cam_correlation": maps["sanity"]["correlation"],
         **{"cam_mass": cam["mass"], "cam_auc": cam["auc"]},
         "road": next(m["road"] for m in maps["road"] if m["method"] == "gradcam"),
         "lookup": looked.max() if len(looked) else None,
