@@ -19,10 +19,12 @@ BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"<!-- results: .*<!-- /results -->\n", re.DOTALL)
 
 
-def test_the_readme_is_short():
+def test_the_readme_is_short_and_counts_right():
     own = GENERATED.sub("", (ROOT / "README.md").read_text())
     assert own.count("\n") <= 110  # and `publish` writes at most 40
     assert all(page.read_text().count("\n") <= 120 for page in PAGES[1:] if page.name != "tables.md")
+    study = load([ROOT / "config.yaml"])
+    assert f"{len(study.runs())} runs of {len(study.study.experiments)} experiments" in own
 
 
 def anchors(text: str) -> set[str]:
