@@ -33,7 +33,7 @@ class Empty(ModuleType):
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def without_unused() -> Iterator[None]:
     """In the block the package's modules can be imported one by one, without UNUSED."""
     before = dict(sys.modules)
     sys.modules |= {name: Empty(name) for name in UNUSED if name not in before}
@@ -47,7 +47,7 @@ def alone() -> Iterator[None]:
                 del sys.modules[name]
 
 
-with alone():
+with without_unused():
     from pytorch_grad_cam.grad_cam import GradCAM
     from pytorch_grad_cam.utils.image import scale_cam_image
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget

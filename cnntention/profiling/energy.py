@@ -1,4 +1,4 @@
-"""Energy from the machine's own counters: NVML for an NVIDIA GPU, RAPL for a Linux machine's CPUs. Knows no torch.
+"""Energy from hardware counters: NVML for an NVIDIA GPU, RAPL for the CPUs of a Linux machine. Imports no torch.
 
 A counter covers its whole device, including idle power and other processes. NVML's is updated every 0.1 s or so, so
 measure over longer times.
