@@ -206,7 +206,7 @@ def test_one_key_changed(finished, tmp_path, study, place, value, expected):
 
 
 def test_there_and_back_and_the_links_follow(project, study):
-    """A claim and the threshold of life are changed, and changed back: all is kept, the links point to what is asked."""
+    """A claim and the threshold change, and change back: all is kept, the links point to what is asked."""
     before, (old, first) = project.results(), project.page()
     changed = study | {"claims": {"mine": CLAIM}}
     changed["diagnostics"] = changed["diagnostics"] | {"alive": {"relative_change": 0.5}}
