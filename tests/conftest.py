@@ -1,7 +1,9 @@
 """Shared by the tests: small studies, and the commands of the environment that runs them."""
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,10 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+
+# A suite in the background of a shell ignores SIGINT, and so would the programs that it starts and interrupts.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One thread each: pytest-xdist runs a worker a core.
 torch.set_num_threads(1)
