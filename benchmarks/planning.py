@@ -2,11 +2,10 @@
 
     python benchmarks/planning.py [--runs 2000]
 
-The finished study is made of placeholder results with the right keys; a plan reads them as it would read real ones.
+Also with the runs done and the report missing, where every run still has a place in the plan.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -17,9 +16,9 @@ from pathlib import Path
 
 import yaml
 
-from cnntention import files, plan
 from cnntention.config import load
 from cnntention.report.figures import figure_files
+from cnntention.results import paths
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,34 +32,15 @@ def study_of(runs: int) -> dict:
 
 
 def pretend_finished(study) -> None:
-    """Write small files that a plan takes for the study's results, into the current folder."""
-    for run in study.runs():
-        folder = Path(run.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = f"weights of {run.name}"
-        contents = {
-            "run.json": {"weights_sha256": weights},
-            "metrics.json": {"key": plan.evaluation_key(study, run, weights)},
-            "attention.json": {"key": plan.diagnosis_key(study, run, weights)},
-            "explanations.json": {"key": plan.explanation_key(study, run, weights)},
-        }
-        for name in (*plan.RUN_FILES, *plan.EXAMINED):
-            (folder / name).write_text(json.dumps(contents.get(name, {})))
-    data = Path(plan.data_folder(study, "cuematch-local"))
-    for path in [data / f"{split}.safetensors" for split in ("train", "val", "test")] + [data / "card.json"]:
-        files.write_json(path, {})
-    for path in plan.profiles(study).values():
-        files.write_json(path, {})
-    settings, content = plan.summary_settings(study), plan.summary_content(study)
-    key = plan.summary_key(settings, content)
-    base = Path(f"results/{study.study.name}")
-    files.write_json(base / "tables/card.json", {"key": key, "settings": settings, "inputs": content})
-    judged = plan.judgement_key(study, key)
-    files.write_json(base / "claims/claims.json", {"key": judged})
-    files.write_json(base / "report/card.json", {"key": plan.report_key(study, judged)})
-    others = ["tables/runs.csv", "claims/comparisons.csv", "report/index.html", "report/report.md"]
-    for name in others + [f"report/{figure.path}" for figure in figure_files(study)]:
-        files.write_text(base / name, "")
+    """Make empty files where the study's results belong: to a plan, a file that exists is right."""
+    folder, data = paths.study_folder(study), paths.data_folder(study, "cuematch-local")
+    made = [*paths.study_inputs(study), *(f"{data}/{name}" for name in paths.SPLIT_FILES), f"{folder}/tables/card.json"]
+    made += [f"{folder}/verdicts/{name}" for name in paths.VERDICT_FILES]
+    figures = [figure.path for figure in figure_files(study)]
+    made += [f"{folder}/report/{name}" for name in ("card.json", "index.html", "report.md", *figures)]
+    for path in map(Path, made):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 def seconds_to_plan() -> tuple[float, str]:
@@ -90,7 +70,10 @@ def main() -> None:
         print(f"| nothing done | {jobs} | {before:.1f} |", flush=True)
         pretend_finished(study)
         after, jobs = seconds_to_plan()
-        print(f"| everything done | {jobs} | {after:.1f} |")
+        print(f"| everything done | {jobs} | {after:.1f} |", flush=True)
+        shutil.rmtree(paths.study_folder(study))
+        last, jobs = seconds_to_plan()
+        print(f"| runs done, no report | {jobs} | {last:.1f} |")
         os.chdir(ROOT)
 
 
