@@ -122,11 +122,6 @@ class Study(Strict):
     def _definitions(self) -> dict[str, set]:
         return definitions(self.plugins)
 
-    @property
-    def plugin_hashes(self) -> list[str]:
-        """Hashes of the plugins' files and of what these import from their folders."""
-        return hashes(self._definitions[""])
-
     def model_identity(self, name: str) -> dict:
         """Everything that determines a network; for a plugin's kind also the file that defines it and its imports.
 

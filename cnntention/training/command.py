@@ -1,6 +1,5 @@
 """The train step: train a run and write its files."""
 
-import os
 import time
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
     data = {use: load_batches(source, study.datasets[run.dataset], split, where) for use, split in splits.items()}
     model = build(config, card["image"]["channels"], card["classes"], run.seed).to(where)
     state, folder = State(state_file, f"{run.key}/seed{run.seed}"), Path(run.folder)
-    progress, board = Progress(run.name, recipe.epochs, len(data["train"])), tensorboard(run)
+    progress = Progress(run.name, recipe.epochs, len(data["train"]))
 
     def resume(parts: dict) -> tuple[int, list[dict]]:
         done, history = state.load(parts, where)
@@ -46,10 +45,6 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
         if not finished(history, recipe):
             state.save(len(history), history, parts)
         progress.epoch(history[-1])
-        if board:
-            for name, value in history[-1].items():
-                if value is not None:
-                    board.add_scalar(name, value, history[-1]["epoch"])
 
     with state.owned():
         try:
@@ -100,17 +95,3 @@ def ending(history: list[dict], recipe: Recipe) -> Ended:
     if diverged(history):
         return Ended.DIVERGED
     return Ended.ALL_EPOCHS if len(history) == recipe.epochs else Ended.EARLY_STOPPING
-
-
-def tensorboard(run: Run):
-    """A TensorBoard writer in $CNNTENTION_TENSORBOARD; None if that is not set."""
-    folder = os.environ.get("CNNTENTION_TENSORBOARD")
-    if not folder:
-        return None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UserError(
-            "CNNTENTION_TENSORBOARD is set, but TensorBoard is not installed; pip install 'cnntention[tensorboard]'."
-        ) from None
-    return SummaryWriter(Path(folder) / f"{run.dataset}-{run.model}-{run.recipe}-{run.key}-seed{run.seed}")
