@@ -67,9 +67,10 @@ class Project:
             return dict(Counter(job.rule.name for job in jobs_of(*targets)))
 
     def results(self) -> dict[str, bytes]:
-        """The files of all runs, and of all that was made of them."""
-        files = (path for path in self.folder.glob("results/*/*/**/*") if path.is_file())
-        return {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
+        """The files of all runs, and of all that was made of them, without what links lead to."""
+        every = self.folder.resolve().glob("results/*/*/**/*")
+        files = [path for path in every if path.is_file() and path == path.resolve()]
+        return {str(path.relative_to(self.folder.resolve())): path.read_bytes() for path in files}
 
     def page(self) -> tuple[str, str]:
         """The key that the stable links point to, and the page there."""
@@ -206,7 +207,7 @@ def test_one_key_changed(finished, tmp_path, study, place, value, expected):
 
 
 def test_there_and_back_and_the_links_follow(project, study):
-    """A claim and the threshold of life are changed, and changed back: all is kept, the links point to what is asked."""
+    """A claim and a threshold are changed, and changed back: all is kept, the links point to what is asked for."""
     before, (old, first) = project.results(), project.page()
     changed = study | {"claims": {"mine": CLAIM}}
     changed["diagnostics"] = changed["diagnostics"] | {"alive": {"relative_change": 0.5}}
@@ -262,7 +263,7 @@ def test_a_model_renamed_with_its_folder_is_not_trained_again(project, study):
 
 def interrupted(project: Project, number: signal.Signals) -> None:
     """Start the study, and send the signal to all of its processes once a run has got on by an epoch."""
-    states = lambda: {path: path.stat().st_mtime_ns for path in project.folder.glob("state/**/*.pt")}  # noqa: E731
+    states = lambda: {path: path.stat().st_mtime_ns for path in project.folder.glob("state/**/seed*.pt")}  # noqa: E731
     before, deadline = states(), time.monotonic() + 120
     process = subprocess.Popen(
         ["snakemake", "--cores", "1"],
