@@ -45,7 +45,7 @@ format: setup ## Fix style
 schema: setup ## Rewrite workflow/schemas/config.schema.json, the editors' schema of config.yaml
 	python -m cnntention schema --out workflow/schemas/config.schema.json
 
-docs: setup ## Rewrite docs/tables.md from cnntention/results/tables.py
+docs: setup ## Rewrite docs/tables.md from cnntention/results/tables/
 	python -c 'from cnntention.results import rows, tables; print(rows.describe_tables(), end="")' > docs/tables.md
 
 clean: ## Remove the environment and caches; keeps data/ and results/

@@ -36,10 +36,11 @@ from gpu_tools import (
     work,
 )
 
-from cnntention import device, precision, profiling, slots
+from cnntention import device, precision, slots
 from cnntention.config import Profiling
 from cnntention.errors import UserError
 from cnntention.models import attention
+from cnntention.profiling.memory import measure_memory
 from cnntention.training.loop import train_step
 
 Results = Iterator[tuple[str, str]]  # (case, result)
@@ -145,8 +146,8 @@ def memory(where: torch.device, size: Size) -> Results:
     """How much memory does a training step need beside weights and images?"""
     for name in ("resnet20", "self-attention", "multi-head", "cbam"):
         shape, asked = (3, size.side, size.side), Profiling(batch_size=size.batch)
-        found = profiling.measure_memory(model(name, size), shape, 10, asked, where, ())
-        yield name, f"{found['bytes'] / 2**20:.0f} MiB"
+        found, _ = measure_memory(model(name, size), shape, 10, asked, where, ())
+        yield name, f"{found / 2**20:.0f} MiB"
 
 
 def sharing(where: torch.device, size: Size) -> Results:

@@ -189,30 +189,11 @@ def explain(args: argparse.Namespace) -> None:
 
 def profile(args: argparse.Namespace) -> None:
     """Measure, in turn, what all models cost that the study runs on a dataset."""
-    from cnntention import device, profiling, provenance
-    from cnntention.data.datasets import read_card
-    from cnntention.models.registry import has_deterministic_form
-    from cnntention.results import paths
-    from cnntention.results.profiles import Profile
+    from cnntention.profiling.command import profile_models
 
     study = configured(args)
     the_dataset(study, args.dataset)
-    card = read_card(paths.data_folder(study, args.dataset))
-    shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
-    models = {name: study.models[name] for name in sorted(study.models_on(args.dataset))}
-    where = device.choose(args.device, whole=True)
-    deterministic = all(has_deterministic_form(model) for model in models.values())
-    device.prepare_torch(study.profiling.threads, where, deterministic=deterministic)
-    profiles, source = profiling.profile(models, shape, card["classes"], study.profiling, where, study.plugins)
-    Profile(
-        dataset=args.dataset,
-        image=shape,
-        settings=study.profiling.model_dump(mode="json"),
-        energy=source,
-        models=profiles,
-        made=provenance.now(),
-        provenance=provenance.describe(where, study.profiling.threads),
-    ).write(args.out)
+    profile_models(study, args.dataset, Path(args.out), args.device)
 
 
 def summarise(args: argparse.Namespace) -> None:

@@ -62,3 +62,11 @@ SOUND = {"cam_sane": True, "leaks": False}
 def accuracies(study: Study, costs: dict[str, dict] | None = None, **models: np.ndarray) -> Evidence:
     """Of each model one accuracy a seed."""
     return evidence(study, lambda run: SOUND | {"test_accuracy": models[run.model][run.seed]}, costs)
+
+
+def holm(ps: list[float]) -> list[float]:
+    """Plainly: the i-th smallest of m times m - i, never less than a smaller one's, at most 1."""
+    adjusted, worst = [0.0] * len(ps), 0.0
+    for i, at in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        adjusted[at] = worst = min(1.0, max(worst, ps[at] * (len(ps) - i)))
+    return adjusted

@@ -134,7 +134,7 @@ def arrays(study: Study) -> dict[str, np.ndarray]:
         for model in SCORES:
             cell = f"{dataset}/{model}/brief"
             made |= {f"{cell}/seed": np.zeros(1, int), f"{cell}/predicted": np.arange(4)[::-1]}
-            made[f"{cell}/cam.stage3.predicted"] = np.broadcast_to(some.astype(np.uint8), (4, 8, 8))
+            made[f"{cell}/cam"] = np.broadcast_to(some.astype(np.uint8), (4, 8, 8))
             if model in ("looking", "lone"):
                 made[f"{cell}/attention.stage3"] = np.full((2, 1, 1, 4, 4), 1 / 16, np.float16)
                 made[f"{cell}/attention.stage3.queries"] = np.ones((2, 1, 2), np.int16)

@@ -19,10 +19,11 @@ BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 GENERATED = re.compile(r"<!-- results: .*<!-- /results -->\n", re.DOTALL)
 
 
-def test_the_readme_is_short():
+def test_the_readme_is_short_and_counts_right():
     own = GENERATED.sub("", (ROOT / "README.md").read_text())
     assert own.count("\n") <= 110  # and `publish` writes at most 40
     assert all(page.read_text().count("\n") <= 120 for page in PAGES[1:] if page.name != "tables.md")
+    assert f"{len(load([ROOT / 'config.yaml']).runs())} runs of " in own
 
 
 def anchors(text: str) -> set[str]:
@@ -35,8 +36,8 @@ def anchors(text: str) -> set[str]:
 def test_links_and_paths_exist(page):
     text = page.read_text()
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
         if "://" not in target:
-            path, _, anchor = target.partition("#")
             file = page.parent / path if path else page
             assert file.exists(), target
             assert not anchor or anchor in anchors(file.read_text()), target

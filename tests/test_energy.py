@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnntention import energy
+from cnntention.profiling import energy
 
 
 def zone(powercap: Path, folder: str, name: str, microjoules: int, full: int = 262_143_328_850) -> Path:

@@ -6,11 +6,11 @@ import torch
 from conftest import ROOT
 from torch import nn
 
-from cnntention import profiling
 from cnntention.config import STAGES, Model, Profiling, load, parse_study
-from cnntention.energy import Meter
 from cnntention.models.registry import build
-from cnntention.profiling import attention_bytes, count_macs, each, measure_memory, measure_times, profile
+from cnntention.profiling import measure as profiling
+from cnntention.profiling.energy import Meter
+from cnntention.profiling.measure import attention_bytes, count_macs, each, measure_memory, measure_times, profile
 from cnntention.results import paths
 from cnntention.results.profiles import ModelProfile, Profile, cost_rows, quartiles
 

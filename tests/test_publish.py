@@ -30,7 +30,7 @@ def test_the_readme_changes_between_the_markers_alone(source, readme):
     assert text.startswith(f"Before | *\n{START}\n")
     assert text.endswith(f"{END}\nAfter\n")
     assert "stale" not in text
-    assert "significantly better in 2 (looking on cues, looking on local)" in text
+    assert "Supported: Looking" in text
     assert "](results/published/made/report/report.md)" in text
     assert "](results/published/made/report/figures/claims.svg)" in text
     assert text.count("![") == text.count("| --- |") == 1

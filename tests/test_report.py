@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import product
 
@@ -101,11 +102,19 @@ def test_tables_are_narrow_and_of_one_experiment(results, html):
 def test_the_answer_comes_first_and_says_what_it_rests_on(html, markdown):
     for text in (Tree(html).text, markdown.replace("\\", "")):
         start = text[: text.index("Does it | help?")]
-        assert "Sometimes: in 4 comparisons" in start or "Yes: in 4" in start
-        assert "significantly better in 2 (looking on cues, looking on local)" in start
+        assert "Supported: Looking" in start
         assert wording.SMALL in start
         assert "a CPU, 1 thread" in start
         assert "0123456789ab" in start
+
+
+def test_the_answer_of_many_claims_counts_comparisons(results):
+    claims = results.frames["claims"]
+    many = replace(results, frames=results.frames | {"claims": pd.concat([claims] * 3)})
+    head, life = wording.study_answer(many)
+    assert head.startswith(("Sometimes: in 4 comparisons", "Yes: in 4"))
+    assert "significantly better in 2 (looking on cues, looking on local)" in head
+    assert life.startswith("Attention changes the features in")
 
 
 def test_numbers_come_from_runs(results, folder, html):

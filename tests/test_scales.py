@@ -11,7 +11,7 @@ from cnntention.config import Study, load
 from cnntention.config.claims import cases
 from cnntention.config.study import Run
 from cnntention.models.registry import build
-from cnntention.profiling import count_macs
+from cnntention.profiling.measure import count_macs
 from cnntention.status.speed import seconds_an_image
 
 FULL = load([ROOT / "config.yaml"])

@@ -100,10 +100,6 @@ class Statistics(Strict):
     """Runs per group below which nothing is tested. With fewer than six no exact paired test can reach 5 %."""
     reach: float = Field(0.9, gt=0, lt=1)
     """Metric epochs_to_reach: the first epoch with at least this validation accuracy."""
-    resamples: int = Field(9999, ge=999)
-    """Of the bootstrap intervals."""
-    seed: int = Field(0, ge=0)
-    """Of the bootstrap intervals."""
 
 
 @dataclass(frozen=True)

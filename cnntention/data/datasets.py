@@ -39,7 +39,7 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
     is damaged, has another hash than the configuration says, or has too few images.
     """
     out = Path(out)
-    (out / "card.json").unlink(missing_ok=True)  # so that a card never describes other splits than its own
+    (out / "card.json").unlink(missing_ok=True)  # a card must never lie beside the splits of another preparation
     if isinstance(dataset.source, CueMatchSource):
         splits, facts = generate(name, dataset)
     else:

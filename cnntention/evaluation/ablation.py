@@ -1,4 +1,4 @@
-"""What becomes of a network's answers when an attention module, or one of its heads, is taken away."""
+"""Accuracy when an attention module, or one of its heads, is ablated."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -14,24 +14,24 @@ from cnntention.models.registry import attention_modules
 from cnntention.models.resnet import ResNet
 
 Patch = tuple[nn.Module, str, Callable[[Tensor], Tensor]]
-"""A module, the name of a method of it, and what stands in for that method."""
+"""A module, the name of one of its methods, and the function that replaces it."""
 
 INTACT, WITHOUT_ALL = ("", "intact"), ("", "without all")
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a network computed of a batch."""
+    """What a network computed for a batch."""
 
     logits: Tensor
     outputs: dict[nn.Module, Tensor]
-    """Of the stem, the blocks and the attention modules, in the order they were computed."""
+    """Outputs of the stem, the blocks and the attention modules, in the order of computation."""
     mixed: dict[nn.Module, Tensor]
-    """What the heads of each multi-head module gave, before its projection."""
+    """The heads' outputs of each multi-head module, before its projection: (B, C, H, W)."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return sum(value.nbytes for value in (self.logits, *self.outputs.values(), *self.mixed.values()))
 
 
@@ -39,13 +39,13 @@ class Recorded:
 def ablate(
     net: ResNet, batches: Iterable[Batch], measured: dict[str, Measured], recorded: Iterable[Recorded] = ()
 ) -> dict[tuple[str, str], Tensor]:
-    """Which images are classified right under each ablation: (N,) booleans by (module name, ablation).
+    """Which images are classified correctly under each ablation: (N,) booleans by (module name, ablation).
 
-    `recorded`: what is known of the first of the batches, so that it need not be computed again.
+    `recorded`: cached results of the first batches.
 
-    Ablations of a module: "identity", it gives what it is given; "mean", it does to every image what it does on
-    average; "head 0", "head 1", ..., that head's output is zero (multi-head). Of the network: INTACT, and WITHOUT_ALL
-    modules, each replaced by the identity.
+    Ablations of a module: "identity", it returns its input; "mean", it has its average effect on every image; "head 0",
+    "head 1", ..., that head's output is zero (multi-head). Of the network: INTACT, and WITHOUT_ALL modules, each
+    replaced by the identity.
     """
     hits: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
     modules = dict(attention_modules(net))
@@ -68,11 +68,11 @@ def ablate(
 
 
 def ablations(module: nn.Module, measured: Measured, mixed: Tensor | None) -> dict[str, Patch]:
-    """The ablations of one module; `mixed`: what its heads gave, (B, C, H, W), if it has several."""
-    found = {"identity": identity(module), "mean": mean_effect(module, measured)}
+    """The ablations of a module; `mixed`: its heads' outputs, (B, C, H, W), if it has several heads."""
+    patches = {"identity": identity(module), "mean": mean_effect(module, measured)}
     if mixed is not None:
-        found |= {f"head {head}": without_head(module, mixed, head) for head in range(module.heads)}
-    return found
+        patches |= {f"head {head}": without_head(module, mixed, head) for head in range(module.heads)}
+    return patches
 
 
 def identity(module: nn.Module) -> Patch:
@@ -80,7 +80,7 @@ def identity(module: nn.Module) -> Patch:
 
 
 def mean_effect(module: nn.Module, measured: Measured) -> Patch:
-    """x + the mean of module(x) - x; for CBAM, which multiplies, x times its mean gates, joined with x as ever."""
+    """x + the mean of module(x) - x; for CBAM, which multiplies, attend(x) is x times the mean gates."""
     if isinstance(module, CBAM):
         factor = measured.gates["channel"].mean(0)[:, None, None] * measured.gates["spatial"].mean(0)  # (C, H, W)
         return module, "attend", lambda x: x * factor
@@ -88,7 +88,7 @@ def mean_effect(module: nn.Module, measured: Measured) -> Patch:
 
 
 def without_head(module: MultiHead, mixed: Tensor, head: int) -> Patch:
-    """As if the head's value vectors were zero; `mixed`, (B, heads x d, H, W), has not to be computed again."""
+    """The module with zero output from one head; `mixed`, (B, heads x d, H, W): the cached outputs of all heads."""
     kept = mixed.unflatten(1, (module.heads, -1)).clone()  # (B, heads, d, H, W)
     kept[:, head] = 0
     return module, "attend", lambda x: module.out(kept.flatten(1, 2))
@@ -96,7 +96,7 @@ def without_head(module: MultiHead, mixed: Tensor, head: int) -> Patch:
 
 @torch.no_grad()
 def record(net: ResNet, images: Tensor) -> Recorded:
-    """What the network computes of (B, C, H, W) images, for `replayed`."""
+    """What the network computes for (B, C, H, W) images, to be reused by `replayed`."""
     outputs: dict[nn.Module, Tensor] = {}
     mixed: dict[nn.Module, Tensor] = {}
     modules = [module for _, module in attention_modules(net)]
@@ -121,7 +121,7 @@ def replayed(outputs: dict[nn.Module, Tensor], module: nn.Module) -> Iterator[Pa
 
 @contextmanager
 def patched(*patches: Patch) -> Iterator[None]:
-    """Replace methods of modules in the block; the module's own hooks, and `forward` round `attend`, stay."""
+    """Replace methods of modules in the block. Hooks still run, and so does `forward` if `attend` is replaced."""
     for module, method, function in patches:
         setattr(module, method, function)
     try:
@@ -132,10 +132,10 @@ def patched(*patches: Patch) -> Iterator[None]:
 
 
 def compare(hits: Tensor, intact: Tensor) -> dict[str, float]:
-    """Accuracy under an ablation, how much lower it is than intact, and the standard error of that difference.
+    """Accuracy under an ablation, the drop from intact, and the standard error of the drop; all are shares.
 
-    The same images are classified twice, so the error is that of paired proportions (McNemar's): sd over images of
-    the difference of hits / sqrt(N). Shares, not points.
+    The same images are classified twice, so the error is that of paired proportions (as in McNemar's test): sd over
+    images of the difference of hits / sqrt(N).
     """
     drops = intact.double() - hits.double()
     error = drops.std(correction=0) / len(drops) ** 0.5

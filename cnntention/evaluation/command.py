@@ -1,4 +1,4 @@
-"""The evaluate step: the test split's predictions and scores of one run."""
+"""The evaluate step: a run's predictions and scores on the test split."""
 
 from cnntention import files
 from cnntention.config import Run, Study
@@ -15,7 +15,7 @@ def evaluate_run(study: Study, run: Run, opened: Opened) -> None:
     logits, labels = logits_of(opened.model, batches).numpy(), batches.labels.cpu().numpy()
     bins, distances = (batches.extras.get(f"factors.{name}") for name in ("distance_bin", "distance"))
     distance = None
-    if bins is not None and (bins >= 0).all():  # CueMatch, where the label asks for two places
+    if bins is not None and (bins >= 0).all():  # CueMatch with a cue: not track `local`
         distance = Distances(**by_distance(logits.argmax(axis=1) == labels, bins, distances, list(BINS)))
     path = opened.out / "predictions.safetensors"
     files.write_tensors(path, {"logits": logits, "labels": labels, "index": batches.extras["index"]})

@@ -1,4 +1,4 @@
-"""The diagnose step: is the attention of one run alive, and what does it look at?"""
+"""The diagnose step: is the attention of a run alive, is it used, and how is it distributed?"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,7 @@ from cnntention.seeding import generator
 from cnntention.storage import Opened
 
 BATCH_SIZE = 100
-RECORDED = 2**28  # bytes: what of the first pass over the images is kept for the second
+RECORDED = 2**28  # bytes of the first pass over the images that are cached for the second
 
 
 def diagnose_run(study: Study, run: Run, opened: Opened) -> None:
@@ -37,7 +37,7 @@ def sample(batches: Batches, settings: Diagnostics) -> list[Batch]:
 
 
 def shown(batches: list[Batch], what: str) -> Iterator[Batch]:
-    """The batches; after each a line that says how far it is."""
+    """The batches; prints the progress after each."""
     done, total, start = 0, sum(len(labels) for _, labels in batches), time.perf_counter()
     for images, labels in batches:
         yield images, labels
@@ -52,7 +52,7 @@ def diagnose(
     settings: Diagnostics,
     passes: Callable[[str], Iterable[Batch]] | None = None,
 ) -> dict:
-    """The fields of `records.Diagnosis` but the hash; `passes(what)` gives the batches again for each pass."""
+    """The fields of `records.Diagnosis` except the hash; `passes(what)` returns the batches for each pass."""
     passes = passes or (lambda what: batches)
     kept = Kept(net)
     measured = measure(net, passes("measured"), settings.map_images, kept.run) if any(attention_modules(net)) else {}
@@ -69,7 +69,7 @@ def diagnose(
 
 
 class Kept:
-    """What a network computed of the batches it was run on, the first ones, up to RECORDED bytes."""
+    """Caches what a network computes for its first batches, up to RECORDED bytes."""
 
     def __init__(self, net: nn.Module):
         self.net, self.left = net, RECORDED

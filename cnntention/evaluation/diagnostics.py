@@ -1,7 +1,7 @@
-"""What each attention module does with the images it is given: measured from outside, on a module of any kind.
+"""Measures of attention modules of any kind, by forward hooks.
 
-What `maps(x)` of a module gives decides what is measured beside its effect on the features: "attention"
-(B, heads, L, L) is a dot-product module's; "channel" (B, C) and "spatial" (B, H, W) are gates.
+All kinds: the effect on the features. Further measures depend on what the module's `maps(x)` returns: "attention"
+(B, heads, L, L) of dot-product attention; "channel" (B, C) and "spatial" (B, H, W) gates.
 """
 
 from collections import defaultdict
@@ -21,26 +21,26 @@ from cnntention.results.words import State
 Batch = tuple[Tensor, Tensor]
 """(B, C, H, W) normalized images and (B,) labels."""
 
-MAP_ELEMENTS = 2**24  # attention weights held at a time: 64 MiB; an image's can be 32 MiB
+MAP_ELEMENTS = 2**24  # attention weights in memory at a time: 64 MiB; those of an image can be 32 MiB
 GATES = ("channel", "spatial")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One module's measures over all images."""
+    """A module's measures over all images."""
 
     relative_change: float
     """Mean over images of ||module(x) - x|| / ||x||."""
     mean_effect: Tensor
     """(C, H, W): mean over images of module(x) - x."""
     gates: dict[str, Tensor]
-    """Gate values of every image: "channel" (N, C), "spatial" (N, H, W); empty for other kinds."""
+    """Gate values of all images: "channel" (N, C), "spatial" (N, H, W); empty for other kinds."""
     attention: dict[str, Tensor]
-    """`attention_measures` of the mapped images, and "uniform_distance"; empty for other kinds."""
+    """Means of `attention_measures` over the mapped images, and "uniform_distance"; empty for other kinds."""
 
 
 class Watch:
-    """A forward hook that gathers a module's measures over batches; attention maps of the first `map_images` only."""
+    """A forward hook that collects a module's measures; attention maps only for the first `map_images` images."""
 
     def __init__(self, map_images: int):
         self.map_images, self.mapped = map_images, 0
@@ -56,13 +56,13 @@ class Watch:
         self.effect = self.effect + effect.sum(0)
         kinds = module.maps(x[:1]) if hasattr(module, "maps") else {}
         if "attention" in kinds:
-            self.look(module, x[: self.map_images - self.mapped], MAP_ELEMENTS // kinds["attention"].numel())
+            self.measure_maps(module, x[: self.map_images - self.mapped], MAP_ELEMENTS // kinds["attention"].numel())
         if gates := [name for name in GATES if name in kinds]:
             maps = module.maps(x)
             for name in gates:
                 self.gates[name].append(maps[name])
 
-    def look(self, module: nn.Module, x: Tensor, images: int) -> None:
+    def measure_maps(self, module: nn.Module, x: Tensor, images: int) -> None:
         """Measure the attention maps of (B, C, H, W) inputs, `images` at a time, at least one."""
         distances = grid_distances(*x.shape[2:]).to(x.device)
         for part in x.split(max(1, images)) if len(x) else ():
@@ -82,9 +82,9 @@ class Watch:
 def measure(
     net: ResNet, batches: Iterable[Batch], map_images: int, run: Callable[[Tensor], object] | None = None
 ) -> dict[str, Measured]:
-    """Watch every attention module of `net` while it classifies the batches; name -> measures.
+    """Measure all attention modules of `net` while it classifies the batches; name -> measures.
 
-    `run`: what classifies a batch with the network, for a caller that also wants to see it; the network itself if none.
+    `run`: called with each batch's images instead of `net`; it must call `net`.
     """
     run = run or net
     watches: dict[str, Watch] = {}
@@ -106,7 +106,7 @@ def norms(x: Tensor) -> Tensor:
 
 
 def grid_distances(height: int, width: int) -> Tensor:
-    """(L, L): distance between the cells of a grid, row by row, as a share of that between opposite corner cells."""
+    """(L, L): distance between the cells of a grid, row by row, as a share of the distance of opposite corners."""
     cells = torch.cartesian_prod(torch.arange(height), torch.arange(width)).float()  # (L, 2)
     return torch.cdist(cells, cells) / cells[-1].norm()
 
@@ -120,8 +120,8 @@ def attention_measures(maps: Tensor, distances: Tensor) -> dict[str, Tensor]:
     """Measures of (B, heads, L, L) attention maps, whose rows sum to 1, and (L, L) distances; means over queries.
 
     entropy (B, heads): -sum a ln a / ln L; 1 is uniform. distance (B, heads): sum of a_ij d_ij.
-    With more than one head also, with H the entropy and a_h a query's row in head h,
-    divergence (B,): mean Jensen-Shannon divergence between two heads, base 2: 0 alike to 1 disjoint (Lin 1991,
+    With several heads also, where H is the entropy and a_h a query's row in head h,
+    divergence (B,): mean Jensen-Shannon divergence between two heads, base 2, from 0 (equal) to 1 (disjoint; Lin 1991,
     IEEE Trans. Inf. Theory 37:145), and information (B,): H(mean of a_h) - mean of H(a_h), nats, that of all heads.
     """
     heads, length = maps.shape[1], maps.shape[-1]
@@ -136,20 +136,20 @@ def attention_measures(maps: Tensor, distances: Tensor) -> dict[str, Tensor]:
         entropies((maps[:, i] + maps[:, j]) / 2) - (entropy[:, i] + entropy[:, j]) / 2
         for i, j in combinations(range(heads), 2)
     ]  # of (B, L)
-    # differences of entropies: rounding can leave a zero below zero
+    # clamped: by rounding a difference of entropies can be slightly negative
     result["divergence"] = torch.stack(pairs).clamp_min(0).mean(dim=(0, 2)) / torch.log(torch.tensor(2.0))
     result["information"] = (entropies(maps.mean(1)) - entropy.mean(1)).clamp_min(0).mean(-1)
     return result
 
 
-# --- in plain numbers -----------------------------------------------------------------------------------------
+# --- summary -----------------------------------------------------------------------------------------
 
 
 def describe(measured: Measured, alive: Alive) -> dict[str, float | State | None]:
     """The columns of `tables.ModuleState` that need no ablation.
 
-    head_diversity and effective_heads: of several heads alone. effective_heads is exp of the heads' mean information,
-    1 (all alike) to the number of heads (disjoint): the number of equally weighted, wholly different heads of the same
+    head_diversity and effective_heads: only with several heads. effective_heads is exp of the heads' mean information,
+    from 1 (all equal) to the number of heads (disjoint): how many disjoint heads with equal weights have the same
     diversity (Jost 2007, Ecology 88:2427, beta of order 1).
     """
     maps, gates = measured.attention, measured.gates
@@ -163,7 +163,7 @@ def describe(measured: Measured, alive: Alive) -> dict[str, float | State | None
 
 
 def state(measured: Measured, alive: Alive) -> State:
-    """Off if it hardly changes the features; constant if no gate depends on the image; uniform if no head chooses."""
+    """Off if it hardly changes the features, constant if no gate depends on the image, uniform if all heads are."""
     if measured.relative_change < alive.relative_change:
         return State.OFF
     spreads = [values.std(dim=0, correction=0).mean().item() for values in measured.gates.values()]

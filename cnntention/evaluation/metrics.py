@@ -1,15 +1,15 @@
-"""Scores of a classifier on a test split, from its logits. Plain numpy; natural logarithms; shares, not percent."""
+"""Scores of a classifier from its logits. numpy only; natural logarithms; shares, not percent."""
 
 import numpy as np
 
-Z = 1.959963984540054  # the normal distribution's quantile of 97.5 %
+Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
 def evaluate(logits: np.ndarray, labels: np.ndarray, bins: int) -> dict:
     """All scores of (N, classes) logits against (N,) labels.
 
-    top1 with its 95 % Wilson interval (test-set sampling alone, not the spread over seeds), top2, nll (mean negative
-    log-likelihood), brier (sum over classes, 0 to 2), ece, accuracy per class, and the confusion matrix
+    top1 with its 95 % Wilson interval (sampling of test images only, not the spread over seeds), top2, nll (mean
+    negative log-likelihood), brier (sum over classes, 0 to 2), ece, accuracy per class, and the confusion matrix
     (row = label, column = prediction).
     """
     classes = logits.shape[1]
@@ -33,13 +33,13 @@ def evaluate(logits: np.ndarray, labels: np.ndarray, bins: int) -> dict:
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Of float64 (N, classes)."""
+    """log softmax of float64 (N, classes)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def wilson(hits: int, n: int) -> list[float]:
-    """The 95 % score interval of a proportion (Wilson 1927), in Newcombe's form (1998), as scipy has it."""
+    """The 95 % score interval of a proportion (Wilson 1927), in Newcombe's form (1998), as in scipy."""
     p = hits / n
     scale = 2 * (n + Z**2)
     centre, half = (2 * n * p + Z**2) / scale, Z / scale * (4 * n * p * (1 - p) + Z**2) ** 0.5
@@ -47,22 +47,22 @@ def wilson(hits: int, n: int) -> list[float]:
 
 
 def by_distance(hits: np.ndarray, bins: np.ndarray, distances: np.ndarray, names: list[str]) -> dict:
-    """Accuracy by how far apart cue and match are: {name: accuracy, …, "slope"}.
+    """Accuracy by the distance of cue and match: {name: accuracy, …, "slope"}.
 
     hits (N,) bool, bins (N,) index into `names`, distances (N,) px.
 
-    `slope`: change of the log odds of a hit per 10 px, by logistic regression; None where every image is a hit, or
-    none is. A network that cannot relate the two places is flat at its floor; one that relates near ones falls.
+    slope: change of the log odds of a hit per 10 px, by logistic regression; None if all images are hits, or none is.
+    A network that cannot relate the two places has a slope near 0; one that relates only near places a negative one.
     """
     accuracy = {name: float(hits[bins == i].mean()) if (bins == i).any() else None for i, name in enumerate(names)}
     return accuracy | {"slope": logistic_slope(hits, distances / 10)}
 
 
 def logistic_slope(hits: np.ndarray, x: np.ndarray) -> float | None:
-    """Slope of logit P(hit) = a + b x by maximum likelihood; None where it does not exist."""
+    """Slope b of logit P(hit) = a + b x by maximum likelihood; None if all are hits, or none is."""
     if hits.all() or not hits.any():
         return None
-    from scipy.optimize import minimize  # half a second, and for CueMatch alone
+    from scipy.optimize import minimize  # 0.5 s to import, and only needed for CueMatch
     from scipy.special import expit
 
     centred, y = x - x.mean(), hits.astype(float)
@@ -72,14 +72,14 @@ def logistic_slope(hits: np.ndarray, x: np.ndarray) -> float | None:
         residual = expit(z) - y
         return float((np.logaddexp(0, z) - y * z).mean()), np.array([residual.mean(), (residual * centred).mean()])
 
-    found = minimize(loss, np.zeros(2), jac=True, method="BFGS")
-    return float(found.x[1])
+    fit = minimize(loss, np.zeros(2), jac=True, method="BFGS")
+    return float(fit.x[1])
 
 
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of images whose label has fewer than k classes with a larger logit."""
-    own = np.take_along_axis(logits, labels[:, None], axis=1)
-    return float(((logits > own).sum(axis=1) < k).mean())
+    """Share of images for which fewer than k classes have a larger logit than the label."""
+    of_label = np.take_along_axis(logits, labels[:, None], axis=1)
+    return float(((logits > of_label).sum(axis=1) < k).mean())
 
 
 def calibration_error(confidence: np.ndarray, hits: np.ndarray, bins: int) -> float:

@@ -16,7 +16,7 @@ from cnntention.seeding import generator
 
 
 def choose_images(count: int, total: int, seed: int, showcase: tuple[int, ...]) -> list[int]:
-    """Positions in the test split: the showcase that lies inside it, then a seeded sample without the showcase."""
+    """Indices in the test split: the showcase, as far as it exists, then a seeded sample of the other images."""
     shown = [i for i in dict.fromkeys(showcase) if i < total]
     order = torch.randperm(total, generator=generator(seed, "explanation")).tolist()
     return shown + [i for i in order if i not in set(shown)][:count]
@@ -24,10 +24,10 @@ def choose_images(count: int, total: int, seed: int, showcase: tuple[int, ...]) 
 
 @dataclass(frozen=True)
 class Sample:
-    """Chosen test images as a network sees them, and what it says of them."""
+    """Chosen test images, and a network's predictions for them."""
 
     index: list[int]
-    """Positions in the test split."""
+    """Indices in the test split."""
     pixels: np.ndarray
     """(N, C, H, W) uint8."""
     images: Tensor
@@ -35,20 +35,20 @@ class Sample:
     labels: Tensor
     """(N,)"""
     predicted: Tensor
-    """(N,) the network's first class."""
+    """(N,) the predicted classes."""
 
     def first(self, count: int) -> "Sample":
         return Sample(*(part[:count] for part in vars(self).values()))
 
     def at(self, places: list[int]) -> "Sample":
-        """Those at these places of the sample."""
+        """The images at these positions of the sample."""
         index, *arrays = vars(self).values()
         return Sample([index[i] for i in places], *(array[places] for array in arrays))
 
 
 @torch.no_grad()
 def sample(model: nn.Module, batches: Batches, index: list[int], batch_size: int = 128) -> Sample:
-    """The images at `index`, with the predictions of the network in evaluation mode."""
+    """The images at `index` with the network's predictions; sets evaluation mode."""
     model.eval()
     at = torch.tensor(index, device=batches.device)
     pixels = batches.plain(at)
@@ -59,30 +59,30 @@ def sample(model: nn.Module, batches: Batches, index: list[int], batch_size: int
 
 @contextmanager
 def gradients_from(layer: nn.Module, model: nn.Module) -> Iterator[None]:
-    """In the block a backward pass ends at the layer's output: none before it, and none of the weights."""
-    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """In the block a backward pass stops at the layer's output, and computes no gradients of weights."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     begin = layer.register_forward_hook(lambda _, __, output: output.requires_grad_())
-    for parameter in learned:
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
         begin.remove()
-        for parameter in learned:
+        for parameter in trainable:
             parameter.requires_grad_()
 
 
 def grad_cam(model: ResNet, images: Tensor, classes: Tensor, batch_size: int = 32) -> np.ndarray:
-    """(N, H, W) float32 maps of (N, C, H, W) normalized images for a class each.
+    """(N, H, W) float32 maps of (N, C, H, W) normalized images, each for one class.
 
-    The layer is the last stage's output after its attention module, so that all models are compared at the same place.
-    pytorch-grad-cam scales each map to [0, 1]: values of two images cannot be compared. A map without positive
+    The layer is the last stage's output after its attention module, so all models are compared at the same layer.
+    pytorch-grad-cam scales each map to [0, 1], so values of two images cannot be compared. A map without positive
     evidence is all zero.
     """
     maps, layer = np.empty((len(images), *images.shape[2:]), np.float32), model.end(STAGES[-1])
     with gradients_from(layer, model):
         cam = GradCAM(model=model, target_layers=[layer])
-        try:  # not `with`, where the library swallows every IndexError
+        try:  # not `with cam`, which swallows every IndexError
             for start in range(0, len(images), batch_size):
                 part = slice(start, start + batch_size)
                 targets = [ClassifierOutputTarget(c) for c in classes[part].tolist()]
@@ -93,26 +93,23 @@ def grad_cam(model: ResNet, images: Tensor, classes: Tensor, batch_size: int = 3
 
 
 def grid(shape: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of the last stage's features for images of `shape`: two stages halve them, rounding up."""
+    """Rows and columns of the last stage's features for images of `shape`: halved twice, rounded up."""
     stride = 2 ** (len(STAGES) - 1)
     return -(-shape[0] // stride), -(-shape[1] // stride)
 
 
 def through_grid(masks: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
-    """(N, H, W) masks as a perfect map of `cells` would show them: pooled to the cells, resized as Grad-CAM's maps."""
+    """(N, H, W) masks at the resolution of a map of `cells`: pooled to the cells, then resized as Grad-CAM's maps."""
     return scale_cam_image(pooled(masks, cells), masks.shape[:0:-1])
 
 
 def pooled(masks: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
-    """(N, H, W) bool -> (N, *cells) float32: the share of each cell that is inside."""
+    """(N, H, W) bool -> (N, *cells) float32: the share of each cell that is in the mask."""
     return nn.functional.adaptive_avg_pool2d(torch.from_numpy(masks).float(), cells).numpy()
 
 
 def stored(chosen: Sample, maps: np.ndarray) -> dict[str, np.ndarray]:
-    """What is stored of a sample and its maps: images (N, C, H, W) uint8, labels and predicted (N,), and `cam`.
-
-    cam: (N, H, W) uint8, a map's [0, 1] as 0..255.
-    """
+    """Arrays to store: images (N, C, H, W) uint8, labels and predicted (N,), and cam (N, H, W) uint8, maps * 255."""
     return {
         "images": chosen.pixels,
         "labels": chosen.labels.cpu().numpy(),

@@ -1,4 +1,4 @@
-"""The explain step: where one run looks, and how far that can be believed."""
+"""The explain step: Grad-CAM and attention maps of a run, and how trustworthy they are."""
 
 import time
 
@@ -13,18 +13,18 @@ from cnntention.results.records import Explanations
 from cnntention.seeding import derive
 from cnntention.storage import Opened
 
-DRAWS = 3  # untrained networks: one random network's maps can resemble anything
+DRAWS = 3  # untrained networks: the maps of a single one may resemble anything
 
 
 def explain_run(study: Study, run: Run, opened: Opened) -> None:
-    """Write explanations.safetensors (images, maps) and explanations.json (which images, how the maps are, scores)."""
+    """Write explanations.safetensors (images, maps) and explanations.json (indices of the images, scores)."""
     settings = study.explanation
     log = Log(run)
     showcase = settings.showcase.get(run.dataset, ())
     total = len(opened.batches)
     chosen = cam.choose_images(settings.images, total, settings.seed, showcase)
     scored = cam.choose_images(settings.scored_images, total, settings.seed, ())
-    index = list(dict.fromkeys(scored + chosen))  # the same ones, but for the showcase
+    index = list(dict.fromkeys(scored + chosen))  # `chosen` adds only the showcase
     sample = cam.sample(opened.model, opened.batches, index)
     trained = cam.grad_cam(opened.model, sample.images, sample.predicted)
     at = [index.index(i) for i in chosen]
@@ -46,7 +46,7 @@ def explain_run(study: Study, run: Run, opened: Opened) -> None:
 
 
 class Log:
-    """A line a finished part, with its seconds."""
+    """Prints a line for each finished part, with its seconds."""
 
     def __init__(self, run: Run):
         self.run, self.start = run, time.perf_counter()
@@ -57,24 +57,24 @@ class Log:
         self.start = now
 
 
-def attention_of(opened: Opened, found: cam.Sample, cams: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The arrays of `maps.attention_rows` for the first of the stored images, and the names of their queries."""
-    places = maps.queries(found, opened.batches.extras, cams[: len(found.index)])
-    return maps.attention_rows(opened.model, found, places), list(places)
+def attention_of(opened: Opened, examples: cam.Sample, cams: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of `maps.attention_rows` for the examples, the first of the stored images; the queries' names."""
+    places = maps.queries(examples, opened.batches.extras, cams[: len(examples.index)])
+    return maps.attention_rows(opened.model, examples, places), list(places)
 
 
 def untrained(study: Study, run: Run, opened: Opened) -> list[nn.Module]:
-    """Networks of the run's architecture, each from a seed that no run has."""
+    """Untrained networks of the run's architecture, from seeds that no run has."""
     shape = opened.card["image"]["channels"], opened.card["classes"]
     nets = [build(study.models[run.model], *shape, derive(run.seed, f"untrained/{i}")) for i in range(DRAWS)]
     return [net.to(opened.device).eval() for net in nets]
 
 
 def score(study: Study, run: Run, opened: Opened, sample: cam.Sample, trained: np.ndarray, log: Log) -> dict:
-    """The scores of `records.Explanations`, over the scored images, of which ROAD and randomization take the first."""
+    """The scores of `records.Explanations`, over `sample`; ROAD and randomization use its first images."""
     settings, extras = study.explanation, opened.batches.extras
     fresh = untrained(study, run, opened)
-    blind = cam.grad_cam(fresh[0], sample.images, sample.predicted)
+    blind = cam.grad_cam(fresh[0], sample.images, sample.predicted)  # maps of an untrained network
     log(f"Grad-CAM of {len(sample.index)} images by an untrained network")
     masks = localisation.regions(sample, extras, settings.foreground.get(run.dataset))
     region = next(iter(masks), None)

@@ -1,5 +1,5 @@
-"""Do maps say what the network uses? ROAD (Rong et al. 2022, arXiv 2202.00449) and randomization (Adebayo et al. 2018,
-arXiv 1810.03292).
+"""Are maps faithful to the network? ROAD (Rong et al. 2022, arXiv 2202.00449) and the parameter-randomization check
+(Adebayo et al. 2018, arXiv 1810.03292).
 """
 
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ from cnntention.results.records import Sanity
 from cnntention.results.tables import RoadScore
 from cnntention.seeding import generator
 
-SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels, removed
-ORDERS = ("morf", "lerf")  # most, least relevant first
+SHARES = (0.2, 0.4, 0.6, 0.8)  # of the pixels that are removed
+ORDERS = ("morf", "lerf")  # most relevant first, least relevant first
 
 
 # --- ROAD -------------------------------------------------------------------------------------------------------
 
 
 def removal_order(maps: np.ndarray, seed: int) -> np.ndarray:
-    """(N, HW): the pixels' numbers from least to most relevant, equal ones in a random order.
+    """(N, HW): indices of the pixels from least to most relevant, ties in random order.
 
-    pytorch-grad-cam's own ROAD removes all pixels below a percentile. Of a rectified map, where most are 0, that is all
-    of them, whatever the percentile; ranks remove exactly what is asked for.
+    pytorch-grad-cam's ROAD removes the pixels below a percentile. In a rectified map most pixels are 0, so it would
+    remove all of those whatever the percentile; ranks remove exactly the given share.
     """
     flat = maps.reshape(len(maps), -1)
     chance = torch.rand(flat.shape, generator=generator(seed, "road/ties")).numpy()
@@ -34,7 +34,7 @@ def removal_order(maps: np.ndarray, seed: int) -> np.ndarray:
 
 
 def kept(order: np.ndarray, share: float, which: str, shape: tuple[int, int]) -> np.ndarray:
-    """(N, *shape) bool: the pixels that stay when this share is removed from the order's "morf" or "lerf" end."""
+    """(N, *shape) bool: the pixels that are kept when this share is removed from the "morf" or "lerf" end."""
     count = round(share * order.shape[1])
     gone = order[:, -count:] if which == "morf" else order[:, :count]
     keep = np.ones(order.shape, bool)
@@ -44,24 +44,24 @@ def kept(order: np.ndarray, share: float, which: str, shape: tuple[int, int]) ->
 
 @torch.no_grad()
 def confidence(model: nn.Module, images: Tensor, classes: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) probability of each image's class, and whether it still is the network's first."""
+    """(N,) probability of each image's given class, and whether it is the predicted class."""
     logits = torch.cat([model(part) for part in images.split(128)])
     p = logits.softmax(dim=1).gather(1, classes[:, None]).squeeze(1)
     return p.cpu().numpy(), (logits.argmax(1) == classes).cpu().numpy()
 
 
 def road(model: nn.Module, chosen: Sample, methods: Mapping[str, np.ndarray], seed: int) -> list[RoadScore]:
-    """What removing pixels does to the predicted class, in the order of each method's (N, H, W) maps.
+    """Confidence in the predicted class when pixels are removed in the order of each method's (N, H, W) maps.
 
-    A row a method, means over SHARES and images. An empty map is a random order, and has a road of 0.
+    A row per method, with means over SHARES and images. An empty map is a random order, with an expected road of 0.
     """
     scores, shape = [], (len(ORDERS), len(SHARES), -1)
     for name, maps in methods.items():
         order, row, curves = removal_order(maps, seed), {}, {}
         masks = [kept(order, share, which, maps.shape[1:]) for which in ORDERS for share in SHARES]
         filled = [impute(chosen.images, torch.from_numpy(m).to(chosen.images.device), seed) for m in masks]
-        found = confidence(model, torch.cat(filled), chosen.predicted.repeat(len(filled)))
-        for which, p, unchanged in zip(ORDERS, *(part.reshape(shape) for part in found), strict=True):  # (shares, N)
+        scored = confidence(model, torch.cat(filled), chosen.predicted.repeat(len(filled)))
+        for which, p, unchanged in zip(ORDERS, *(part.reshape(shape) for part in scored), strict=True):  # (shares, N)
             row |= {which: p.mean(), f"{which}_unchanged": unchanged.mean()}
             curves[which] = p.mean(axis=0)
         each = (curves["lerf"] - curves["morf"]) / 2
@@ -74,10 +74,10 @@ def road(model: nn.Module, chosen: Sample, methods: Mapping[str, np.ndarray], se
 
 
 def randomization(trained: np.ndarray, untrained: list[np.ndarray], threshold: float) -> Sanity:
-    """Do (N, H, W) maps survive when all parameters are drawn anew? Maps that do show the image, not the network.
+    """The parameter-randomization check of (N, H, W) maps: maps that hardly change show the image, not the network.
 
-    `untrained`: maps of the same images and classes by networks of other random parameters. They are compared by
-    Spearman's rho, mean over images and networks; sane is a mean below `threshold`, and not one that does not exist.
+    `untrained`: maps for the same images and classes by networks with random parameters. `correlation` is Spearman's
+    rho, mean over images and networks; the maps are sane if it is below `threshold`, and not if it is undefined.
     """
     rho = np.stack([rank_correlation(trained, maps) for maps in untrained])
     correlation = float(np.nanmean(rho)) if not np.isnan(rho).all() else None

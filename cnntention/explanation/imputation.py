@@ -1,8 +1,8 @@
-"""Noisy linear imputation (Rong et al. 2022, arXiv 2202.00449, 4.2): images without some of their pixels.
+"""Noisy linear imputation of removed pixels (Rong et al. 2022, arXiv 2202.00449, 4.2).
 
-A removed pixel becomes the weighted mean of its neighbours, and of the removed ones among them at once: a linear system
-an image. pytorch-grad-cam solves them one by one and exactly; here conjugate gradients solve all to a hundredth of the
-noise or so, about seven times faster on a CPU.
+Each removed pixel becomes the weighted mean of its neighbours, some of which may be removed too: a linear system for
+each image. pytorch-grad-cam solves them one by one and exactly. Here conjugate gradients solve all together, to about a
+hundredth of the noise, about seven times faster on a CPU.
 """
 
 import torch
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from cnntention.seeding import generator
 
-NOISE = 0.01  # sd, in units of the normalized pixels, as the authors have it
+NOISE = 0.01  # sd, in units of the normalized pixels, as in the paper
 TOLERANCE = 1e-4
 
 
 def neighbours(x: Tensor) -> Tensor:
-    """(N, C, H, W): sum over the eight neighbours inside the image, weights 1/6 beside and 1/12 across corners."""
+    """(N, C, H, W): weighted sum of the eight neighbours inside the image, 1/6 for edges and 1/12 for corners."""
     rows = 2 * x
     rows[..., 1:] += x[..., :-1]
     rows[..., :-1] += x[..., 1:]
@@ -26,9 +26,9 @@ def neighbours(x: Tensor) -> Tensor:
 
 
 def smooth(images: Tensor, keep: Tensor) -> Tensor:
-    """(N, C, H, W) images with each pixel outside `keep` (N, H, W) the weighted mean of its neighbours.
+    """(N, C, H, W) images, in which each pixel outside `keep` (N, H, W) is the weighted mean of its neighbours.
 
-    Preconditioned conjugate gradients (Hestenes and Stiefel 1952) on every channel by itself; each image keeps a pixel.
+    Preconditioned conjugate gradients (Hestenes and Stiefel 1952) for each channel. Each image must keep a pixel.
     """
     gone = (~keep)[:, None].to(images.dtype)
     known = (images * (1 - gone)).contiguous()  # in channels_last the sums below are twice as slow
@@ -50,6 +50,6 @@ def smooth(images: Tensor, keep: Tensor) -> Tensor:
 
 
 def impute(images: Tensor, keep: Tensor, seed: int) -> Tensor:
-    """`smooth`, with noise on the removed pixels, so that a smooth patch does not tell what was removed."""
+    """`smooth` with noise on the removed pixels, so that smoothness does not reveal them."""
     noise = NOISE * torch.randn(images.shape, generator=generator(seed, "road/noise"))
     return smooth(images, keep) + noise.to(images) * (~keep)[:, None]

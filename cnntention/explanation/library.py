@@ -1,8 +1,8 @@
-"""GradCAM out of pytorch-grad-cam, without what that package imports for its other methods and for pictures.
+"""GradCAM from pytorch-grad-cam, without the slow imports of that package.
 
-`import pytorch_grad_cam` loads scikit-learn, matplotlib, torchvision and scipy: 5 s of CPU time, for a run whose maps
-take one. GradCAM uses none of them. So its modules are loaded without the package's __init__, with empty modules in
-the place of those four; afterwards `sys.modules` is what it was, and any other import of the package is a full one.
+`import pytorch_grad_cam` loads scikit-learn, matplotlib, torchvision and scipy: 5 s of CPU time, where a run's maps
+take 1 s. GradCAM uses none of them. So its modules are loaded without the package's __init__, with empty modules
+instead of those four. Afterwards `sys.modules` is restored, and any other import of the package is a full one.
 """
 
 import sys
@@ -25,7 +25,7 @@ UNUSED = (
 
 
 class Empty(ModuleType):
-    """Has any name that is imported from it, as None, so that to use one is an error."""
+    """Any name imported from it is None, so using it is an error."""
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):
@@ -33,8 +33,8 @@ class Empty(ModuleType):
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """In the block, the package's modules can be imported one by one, without UNUSED."""
+def without_unused() -> Iterator[None]:
+    """In the block the package's modules can be imported one by one, without UNUSED."""
     before = dict(sys.modules)
     sys.modules |= {name: Empty(name) for name in UNUSED if name not in before}
     sys.modules.setdefault(PACKAGE, module_from_spec(find_spec(PACKAGE)))  # its __init__ has not run
@@ -47,7 +47,7 @@ def alone() -> Iterator[None]:
                 del sys.modules[name]
 
 
-with alone():
+with without_unused():
     from pytorch_grad_cam.grad_cam import GradCAM
     from pytorch_grad_cam.utils.image import scale_cam_image
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget

@@ -1,7 +1,7 @@
-"""How much of a map lies where the answer is: scores against masks, beside maps that know nothing of the network.
+"""How much of a map lies on the region that decides the label: scores against masks, with baselines.
 
-Relevance mass accuracy and the AUC of the pixels' ranking, as CLEVR-XAI (Arras et al. 2022, arXiv 2003.07258) and
-XAI-TRIS (Clark et al. 2024, arXiv 2306.12816) use them; the latter found edge filters to beat many methods.
+Relevance mass accuracy and the AUC of the pixels' ranking, as in CLEVR-XAI (Arras et al. 2022, arXiv 2003.07258) and
+XAI-TRIS (Clark et al. 2024, arXiv 2306.12816); in the latter edge filters beat many methods, hence the baselines.
 """
 
 from collections.abc import Mapping
@@ -19,23 +19,23 @@ REGIONS = {"match+cue": ("match", "cue"), "match": ("match",), "cue": ("cue",)}
 
 
 def regions(chosen: Sample, extras: Mapping[str, np.ndarray], threshold: int | None) -> dict[str, np.ndarray]:
-    """(N, H, W) bool masks by name, the primary one first; none where the dataset has no masks.
+    """(N, H, W) bool masks by name, the primary one first; empty if the dataset has no masks.
 
-    CueMatch knows its objects' boxes; track `local` asks about one object and has no cue. Elsewhere a pixel is
-    foreground if any of its channels exceeds `threshold` (0..255), if there is one.
+    CueMatch has masks of its objects' boxes; track `local` has no cue. In other datasets a pixel is foreground if any
+    channel exceeds `threshold` (0..255), unless that is None.
     """
     if "mask" in extras:
         codes = extras["mask"][chosen.index]
-        found = {name: np.isin(codes, [MASK_CODES[part] for part in parts]) for name, parts in REGIONS.items()}
-        return found if found["cue"].any() else {"match": found["match"]}
+        masks = {name: np.isin(codes, [MASK_CODES[part] for part in parts]) for name, parts in REGIONS.items()}
+        return masks if masks["cue"].any() else {"match": masks["match"]}
     return {} if threshold is None else {"foreground": (chosen.pixels > threshold).any(axis=1)}
 
 
 def baselines(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """(N, H, W) maps of (N, C, H, W) images by no network.
+    """(N, H, W) maps of (N, C, H, W) images without a network.
 
-    uniform: 1 everywhere; centre: a Gaussian whose sd is a quarter of the image's side; edges: the magnitude of
-    Sobel's gradient of the channels' mean.
+    uniform: 1 everywhere; centre: a Gaussian with an sd of a quarter of the image's side; edges: the magnitude of the
+    Sobel gradient of the channels' mean.
     """
     n, _, h, w = pixels.shape
     rows, columns = ((np.arange(side) + 0.5) / side - 0.5 for side in (h, w))
@@ -46,23 +46,23 @@ def baselines(pixels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def sobel(images: np.ndarray) -> np.ndarray:
-    """(N, H, W): the vertical part of Sobel's gradient, beyond the border the pixels mirrored, as scipy.ndimage's."""
+    """(N, H, W): vertical Sobel gradient, with mirrored borders as in scipy.ndimage."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="symmetric")
     change = padded[:, 2:] - padded[:, :-2]
     return 2 * change[..., 1:-1] + (change[..., :-2] + change[..., 2:])
 
 
 def relevance_mass(maps: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(N,): share of each map's sum that lies in its mask; NaN for an empty map. Maps are nowhere negative."""
+    """(N,): share of each map's sum that lies in its mask; NaN for an empty map. Maps must not be negative."""
     total = maps.sum(axis=(1, 2), dtype=np.float64)
     inside = np.where(mask, maps, 0).sum(axis=(1, 2), dtype=np.float64)
     return np.divide(inside, total, out=np.full(len(maps), np.nan), where=total > 0)
 
 
 def ranking_auc(ranked: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(N,): chance that a pixel in the mask outranks one outside, ties counting half; from `ranks` of the maps.
+    """(N,): probability that a pixel in the mask outranks one outside, ties counting half; from `ranks` of the maps.
 
-    That is the area under the ROC curve (Mann and Whitney's U). NaN where the mask is nothing or everything.
+    This is the area under the ROC curve (Mann and Whitney's U). NaN if the mask is empty or the whole image.
     """
     inside = mask.reshape(ranked.shape)
     n = inside.sum(axis=1)
@@ -73,7 +73,7 @@ def ranking_auc(ranked: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """Maps (N, H, W), and what is worked out of them once."""
+    """Maps (N, H, W), with cached derived values."""
 
     maps: np.ndarray
 
@@ -83,18 +83,18 @@ class Method:
 
     @cached_property
     def shown(self) -> np.ndarray:
-        """(N,) bool: not empty."""
+        """(N,) bool: which maps are not empty."""
         return ~empty(self.maps)
 
 
 def localise(
     trained: np.ndarray, untrained: np.ndarray, chosen: Sample, region: str, mask: np.ndarray
 ) -> list[MapScore]:
-    """A score a method, of (N, H, W) maps against a (N, H, W) mask.
+    """A score for each method, of (N, H, W) maps against a (N, H, W) mask.
 
-    Methods: gradcam; untrained, the same of a network that has learned nothing; the `baselines`; and ceiling, the
-    mask itself at the maps' resolution. The ceiling is what a map that shows the whole region reaches, no bound: a map
-    that shows only the region's middle has more mass.
+    Methods: gradcam; untrained, the maps of an untrained network; the `baselines`; and ceiling, the mask at the maps'
+    resolution. The ceiling is the score of a map that shows the whole region, not an upper bound: a map that shows only
+    the region's middle has more mass.
     """
     maps = {"gradcam": trained, "untrained": untrained} | baselines(chosen.pixels)
     maps["ceiling"] = through_grid(mask, grid(chosen.pixels.shape[2:]))
@@ -105,8 +105,8 @@ def localise(
 def compare(methods: Mapping[str, Method], mask: np.ndarray) -> dict[str, dict]:
     """Mean mass, normalized mass and AUC of each method's maps against a mask.
 
-    images: how many have a mask that is neither nothing nor everything, and a Grad-CAM map and one of the method that
-    are not empty; the means are over those. empty: how many maps of the method are. normalized_mass =
+    The means are over images whose mask is neither empty nor the whole image, and whose maps by Grad-CAM and by the
+    method are not empty; `images` is their number. empty: number of empty maps of the method. normalized_mass =
     (mass - uniform) / (ceiling - uniform), of means over the same images.
     """
     share = mask.mean(axis=(1, 2))

@@ -1,4 +1,4 @@
-"""What dot-product attention looks at: rows of its matrix at chosen places, and whether the match looks at the cue."""
+"""Attention maps of dot-product attention: its rows at chosen queries, and attention between match and cue."""
 
 import numpy as np
 import torch
@@ -8,34 +8,34 @@ from cnntention.explanation.cam import Sample, pooled
 from cnntention.models.registry import attention_maps
 from cnntention.results.tables import LookUp
 
-BATCH = 8  # images at once: a matrix of 8 heads over 32 x 32 positions has 34 MB
-EXAMPLES = 4  # of the sampled images, beside the showcase, whose attention is stored
+BATCH = 8  # images at a time: a matrix of 8 heads over 32 x 32 positions has 34 MB
+EXAMPLES = 4  # sampled images, beside the showcase, whose attention is stored
 DIRECTIONS = ("match_to_cue", "cue_to_match")
 
 
 def cells_of(count: int, shape: tuple[int, int]) -> tuple[int, int] | None:
-    """Rows and columns of a grid of `count` positions over images of `shape`; None if it is no halving of them."""
+    """Rows and columns of a grid of `count` positions: `shape` halved 0 to 3 times; None if none fits."""
     halvings = ((-(-shape[0] // s), -(-shape[1] // s)) for s in (1, 2, 4, 8))
     return next(((h, w) for h, w in halvings if h * w == count), None)
 
 
 def matrices(model: nn.Module, images: Tensor) -> dict[str, tuple[Tensor, tuple[int, int]]]:
-    """module -> its attention (B, heads, HW, HW), row = query, and (H, W), for modules that relate all positions."""
-    found = {}
+    """Module -> its attention (B, heads, HW, HW), row = query, and (H, W), for modules that attend to all positions."""
+    attention = {}
     for name, maps in attention_maps(model, images).items():
         weights = maps.get("attention")
         if weights is not None and weights.ndim == 4 and weights.shape[2] == weights.shape[3]:
             cells = cells_of(weights.shape[3], images.shape[2:])
             if cells is not None:
-                found[name] = weights, cells
-    return found
+                attention[name] = weights, cells
+    return attention
 
 
 def queries(chosen: Sample, extras: dict[str, np.ndarray], cams: np.ndarray) -> dict[str, np.ndarray]:
-    """Places to look from, by name: (N, 2) row and column, px.
+    """Query positions by name: (N, 2) row and column, px.
 
-    CueMatch: the centres of match and cue (track `local` has no cue). Else three fixed places, and the strongest pixel
-    of the (N, H, W) Grad-CAM maps, which is the first if a map is empty.
+    CueMatch: the centres of match and cue (track `local` has no cue). Else three fixed positions, and the strongest
+    pixel of the (N, H, W) Grad-CAM maps (the first pixel if a map is empty).
     """
     if "factors.match_centre" in extras:
         places = {name: extras[f"factors.{name}_centre"][chosen.index] for name in ("match", "cue")}
@@ -47,7 +47,7 @@ def queries(chosen: Sample, extras: dict[str, np.ndarray], cams: np.ndarray) -> 
 
 
 def attention_rows(model: nn.Module, chosen: Sample, places: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What each module and head looks at from the places.
+    """The attention of each module and head from the queries at `places`.
 
     Returns `attention.<module>` (N, Q, heads, H, W) float16, each map's sum 1, and `attention.<module>.queries`
     (N, Q, 2) int16, row and column of the query's cell; Q in the order of `places`.
@@ -67,10 +67,11 @@ def attention_rows(model: nn.Module, chosen: Sample, places: dict[str, np.ndarra
 
 
 def look_up(weights: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
-    """(B, heads): attention from the cells of one object to those of another, 1 as uniform attention gives it.
+    """(B, heads): attention from one object's cells to another's, relative to uniform attention (1).
 
-    weights: (B, heads, HW, HW); queries, keys: (B, HW), the share of each cell that is inside the object. The mean over
-    query cells, by their shares, of the attention to the key cells, by theirs, over the keys' share of the area.
+    weights: (B, heads, HW, HW); queries, keys: (B, HW), the share of each cell that is inside the object. The attention
+    to the key cells, weighted by their shares, averaged over the query cells, weighted by theirs, divided by the keys'
+    share of the area.
     """
     received = (weights @ keys[:, None, :, None]).squeeze(-1)  # (B, heads, HW)
     mean = (received * queries[:, None]).sum(-1) / queries.sum(-1, keepdim=True)
@@ -78,7 +79,7 @@ def look_up(weights: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
 
 
 def look_ups(model: nn.Module, chosen: Sample, match: np.ndarray, cue: np.ndarray) -> list[LookUp]:
-    """Per module, direction and head: mean and standard error over images of `look_up` between (N, H, W) masks."""
+    """For each module, direction and head: mean and standard error over images of `look_up` between (N, H, W) masks."""
     if not matrices(model, chosen.images[:1]):
         return []
     parts: dict[tuple[str, str], list[Tensor]] = {}

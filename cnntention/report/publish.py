@@ -67,7 +67,9 @@ def section(folder: Path, results: Results, readme: Path) -> str:
     """A study: its question, its answer, and what that rests on."""
     question, report = markdown.escaped(results.study.study.question), relative(folder / "report/report.md", readme)
     answer = [*wording.study_answer(results), *([wording.SMALL] if results.study.study.scale == "cpu" else [])]
-    ended = ", ".join(f"{number} {verdict}" for verdict, number in wording.claims_ended(results.frames["claims"]))
+    ended = ", ".join(
+        f"{number} {verdict}" for verdict, number in wording.claims_ended(results.frames["claims"]) if number
+    )
     facts = ". ".join(f"{name}: {value}" for name, value in sections.facts(results).rows)
     small = markdown.escaped(f"{facts}. Claims: {ended}.")
     return f"**{question}** {markdown.escaped(' '.join(answer))} ([report]({report}))\n\n<sub>{small}</sub>"

@@ -70,6 +70,7 @@ def claims(results: Results, experiment: str) -> Table | None:
         if not len(tests):
             continue
         note = f"Metric: {num.unit(claim['metric']).name}."
+        note += f" Source: {claim['source']}." if claim["source"] else ""
         note += f" Original study: {claim['published']}." if claim["published"] else ""
         rows.append((f"{claim['claim']}: {claim['sentence']} — {claim['verdict']}\n{note}",))
         for _, test in tests.iterrows():

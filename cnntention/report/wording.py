@@ -168,7 +168,11 @@ def life(results: Results, experiment: str) -> str:
 
 
 def study_answer(results: Results) -> list[str]:
-    """The study's answer in two sentences."""
+    """The study's answer in two sentences; of a study with one or two tested claims, these with their verdicts."""
+    tested = results.frames["claims"].query("tests > 0")
+    if 1 <= len(tested) <= 2:
+        told = [f"{row['verdict'].capitalize()}: {row['sentence']}" for _, row in tested.iterrows()]
+        return [" ".join(told), life_sentence(results)]
     tests, models = results.comparisons(), results.study.models
     attends = {name: bool(model.modules) for name, model in models.items()}
     fair = tests[tests["model"].map(attends) & ~tests["other_model"].map(attends)]

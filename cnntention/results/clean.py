@@ -16,7 +16,9 @@ KEYED = (
     "results/*/??????????",
 )
 """All that this project names by a key, and nothing else, is looked at."""
-KEY = re.compile(r"(^|-)[0-9a-f]{10}(\.json)?$")
+KEY = re.compile(r"(^|-)[0-9a-f]{10}(\.json)?$|^seed\d+$")
+OTHERS = ("data/raw", "results/runs", "results/profiles", "results/published")
+"""Folders of datasets and studies, whose names may look like keys."""
 
 
 def referred(study: Study) -> set[str]:
@@ -33,7 +35,7 @@ def unreferred(studies: Iterable[Study]) -> list[Path]:
     known = set().union(*map(referred, studies))
     found: list[Path] = []
     for path in (path for pattern in KEYED for path in sorted(Path().glob(pattern))):
-        keyed = KEY.search(path.name) or path.name.startswith("seed")
+        keyed = KEY.search(path.name) and str(path.parent) not in OTHERS
         if keyed and not path.is_symlink() and str(path) not in known and not set(path.parents) & set(found):
             found.append(path)
     return found

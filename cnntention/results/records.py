@@ -1,12 +1,9 @@
 """The JSON files of runs and profiles. Accuracies and drops are shares; times say their unit in their name."""
 
-from pathlib import Path
 from typing import Any, Self
 
-from cnntention import files
-from cnntention.config import Run, Study
+from cnntention.config import Run
 from cnntention.errors import UserError
-from cnntention.results import paths
 from cnntention.results.rows import Record
 from cnntention.results.tables import LookUp, MapScore, ModuleState, RoadScore
 from cnntention.results.words import Ended
@@ -184,31 +181,3 @@ class Explanations(Examined):
     road: list[RoadScore]
     sanity: Sanity
     lookup: list[LookUp]
-
-
-class Finished:
-    """A run's files, each read when it is first asked for."""
-
-    def __init__(self, study: Study, run: Run):
-        self.run = run
-        self.folder = Path(run.folder)
-        self.examination = Path(paths.examination_folder(study, run))
-        self.made = RunRecord.of(run)
-
-    @property
-    def head(self) -> dict[str, str | int]:
-        """The columns that every table of runs begins with."""
-        return {name: getattr(self.run, name) for name in ("dataset", "model", "recipe", "seed")}
-
-    def check(self, path: Path, sha256: str) -> None:
-        """UserError if a file is missing or not what a record says of it."""
-        if not path.exists() or files.sha256(path) != sha256:
-            raise UserError(f"{path}: is missing or not what its record describes; delete its folder and run again.")
-
-    def read(self, kind: type[Examined], name: str) -> Any:
-        """A file of the examination; UserError if it examined other weights than the run's."""
-        path = self.examination / name
-        record = kind.read(path)
-        if record.weights_sha256 != self.made.weights_sha256:
-            raise UserError(f"{path}: is of other weights than run.json's; delete {self.examination} and run it again.")
-        return record

@@ -91,7 +91,7 @@ def read_table(folder: str | Path, name: str) -> "pd.DataFrame":
 
 def describe_tables() -> str:
     """docs/tables.md: every table and column, from the docstrings."""
-    parts = ["# Tables\n", "Written by `make docs` from `cnntention/results/tables.py`. Shares lie between 0 and 1.\n"]
+    parts = ["# Tables\n", "Written by `make docs` from `cnntention/results/tables/`. Shares lie between 0 and 1.\n"]
     for name, kind in TABLES.items():
         parts.append(f"## {name}.csv\n\n{' '.join((kind.__doc__ or '').split())}\n")
         parts.append("| column | type | meaning |\n| --- | --- | --- |")

@@ -91,7 +91,7 @@ def generate(
     fewer images.
 
     With a single bin not all other candidates fit into it, and positions reveal the match (62 % instead of 25 % with
-    far alone): fine for a test split, not for training. Raises ValueError with the argument, its value and valid ones.
+    only far): fine for a test split, not for training. Raises ValueError with the argument, its value and valid ones.
     """
     knobs = Knobs(
         split, count, seed, candidates, noise, glyph_size, jitter, dropout, distances, held_out_pairs, size, vocabulary

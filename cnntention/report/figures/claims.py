@@ -49,7 +49,9 @@ def claims(results: "Results", _: str = ""):
     return sheet, (
         "Each mark is one test: the difference, with its 95 % interval if it has any (of times: quartiles), its "
         "colour and shape the verdict."
-        " Right of 0, the first named is larger. Percentage points are on a logarithmic axis beyond ±1."
+        " Right of 0, the first named is larger."
+        + " Percentage points are on a logarithmic axis beyond ±1."
+        * (POINTS in groups)
     )
 
 

@@ -1,0 +1,1 @@
+"""What models cost: counted, timed in turn, memory, energy."""

@@ -1,0 +1,163 @@
+"""Cost of models on one image size: counts, and times, memory and energy on this machine.
+
+Times are comparable only if measured together. So all models are measured in one process and in turn, round after
+round: drift (clock, temperature, other load) affects all alike, and cancels in their ratio within a round.
+"""
+
+import gc
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from cnntention.config import Model, Profiling
+from cnntention.models.registry import build, parameter_counts
+from cnntention.profiling import energy
+from cnntention.profiling.memory import batch_of, measure_memory, training_step
+from cnntention.results.profiles import ModelProfile
+
+Shape = tuple[int, int, int]
+
+
+# --- counted ----------------------------------------------------------------------------------------------------
+
+
+def count_macs(net: nn.Module, shape: Shape) -> int:
+    """Multiply-accumulates of one image's forward pass in convolutions, matrix products and attention.
+
+    The flop counter misses the CPU's fused attention kernels (PyTorch issue 195460), so the pass uses the plain ones,
+    which compute the same products. Moves the network to the meta device, so its values are lost.
+    """
+    # without padding: dot_product() pads narrow heads for speed, but not on meta
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        net.eval().to("meta")(torch.zeros(1, *shape, device="meta"))
+    return counter.get_total_flops() // 2
+
+
+def attention_bytes(net: nn.Module, shape: Shape) -> int:
+    """Bytes of one image's attention matrices if stored in fp32: 4 heads (HW)^2 for every module with `heads`.
+
+    Moves the network to the meta device, so its values are lost.
+    """
+    sizes = []
+
+    def matrices(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes.append(4 * module.heads * math.prod(inputs[0].shape[-2:]) ** 2)
+
+    for module in net.modules():
+        if hasattr(module, "heads"):
+            module.register_forward_pre_hook(matrices)
+    with torch.no_grad():
+        net.eval().to("meta")(torch.zeros(1, *shape, device="meta"))
+    return sum(sizes)
+
+
+# --- measured ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Call:
+    """One kind of call of a network, and its measurements."""
+
+    run: Callable[[], object]
+    device: torch.device
+    calls: int = 0
+    joules: float = 0.0
+    times_ms: list[float] = field(default_factory=list)
+    """Median time of a call, for each round."""
+
+    def __call__(self) -> None:
+        """Run, and wait until the device has finished."""
+        self.run()
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+        self.calls += 1
+
+    def measure(self, settings: Profiling, meter: energy.Meter) -> None:
+        """One round: a warm-up call, then at least one timed call, until min_seconds have passed.
+
+        A call takes about a millisecond, reading the clock less than a microsecond.
+        """
+        before, ticks = meter.read(), []
+        gc.disable()
+        try:
+            self()
+            ticks.append(time.perf_counter())
+            while len(ticks) < 2 or ticks[-1] - ticks[0] < settings.min_seconds:
+                self()
+                ticks.append(time.perf_counter())
+        finally:
+            gc.enable()
+        self.joules += meter.joules(before, meter.read()) or 0.0
+        self.times_ms.append(1e3 * float(np.median(np.diff(ticks))))
+
+
+def measure_times(
+    nets: Mapping[str, nn.Module], images: Tensor, labels: Tensor, settings: Profiling, meter: energy.Meter
+) -> dict[str, dict[str, Call]]:
+    """{measurement: {name: Call}}: all networks in turn in every round, after a warm-up call of each."""
+    first = images[:1]
+
+    def calls(run: Callable[[nn.Module], Callable[[], object]]) -> dict[str, Call]:
+        return {name: Call(run(net), images.device) for name, net in nets.items()}
+
+    measured = {
+        "latency": calls(lambda net: lambda: net(first)),
+        "inference": calls(lambda net: lambda: net(images)),
+        "training_step": calls(lambda net: training_step(net, images, labels)),
+    }
+    for turn in range(-1, settings.rounds):
+        for measurement, in_turn in measured.items():
+            training = measurement == "training_step"
+            for name, call in in_turn.items():
+                nets[name].train(training)
+                with torch.inference_mode(not training):
+                    call.run() if turn < 0 else call.measure(settings, meter)
+    return measured
+
+
+# --- all of it --------------------------------------------------------------------------------------------------
+
+
+def profile(
+    models: Mapping[str, Model],
+    shape: Shape,
+    classes: int,
+    settings: Profiling,
+    device: torch.device,
+    plugins: Sequence[str] = (),
+) -> tuple[dict[str, ModelProfile], str]:
+    """(costs of the models on (C, H, W) images in fp32, source of the energy or why there is none).
+
+    Energy is the mean over all calls and rounds.
+    """
+    gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None
+    meter = energy.meter(gpu)
+    memory = {n: measure_memory(m, shape, classes, settings, device, plugins) for n, m in models.items()}
+    nets = {n: build(m, shape[0], classes).to(device, memory_format=torch.channels_last) for n, m in models.items()}
+    calls = measure_times(nets, *batch_of(settings.batch_size, shape, classes, device), settings, meter)
+    profiles = {
+        name: ModelProfile(
+            parameters=parameter_counts(net),
+            **{f"{measurement}_ms": in_turn[name].times_ms for measurement, in_turn in calls.items()},
+            training_memory_bytes=memory[name][0],
+            memory_source=memory[name][1],
+            inference_joules=each(calls["inference"][name], settings.batch_size, meter),
+            training_step_joules=each(calls["training_step"][name], 1, meter),
+            macs=count_macs(net, shape),
+            attention_matrix_bytes=attention_bytes(net, shape),
+        )
+        for name, net in nets.items()
+    }
+    return profiles, meter.source or meter.reason
+
+
+def each(call: Call, parts: int, meter: energy.Meter) -> float | None:
+    """Joules of one of the `parts` of a call; None without a meter."""
+    return call.joules / call.calls / parts if meter.source else None

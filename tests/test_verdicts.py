@@ -1,0 +1,187 @@
+"""Verdicts: over random studies, and over random rows."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from planting import MODELS, accuracies, evidence, holm, planned
+from scipy import stats
+
+from cnntention.judging.evidence import Evidence
+from cnntention.judging.judge import judge
+from cnntention.judging.verdicts import decide
+from cnntention.results.words import Reason, Test, Verdict
+
+ALPHA = 0.05
+NUMBER = {"model": "tiny", "against": None, "value": 0.9}
+FRONT = {"metric": "front_macs", "expect": "front", "against": None}
+WORST_FIRST = ["refuted", "void", "inconclusive", "not run", "supported"]
+
+# --- random studies -----------------------------------------------------------------------------------------------
+
+CLAIMS = {
+    "higher": {},
+    "lower": {"expect": "lower"},  # the same test
+    "all": {"model": ["looking", "other"], "expect": "lower"},
+    "equal": {"model": "other", "expect": "equal"},
+    "no-loss": {"model": "other", "against": "looking", "expect": "not-lower", "preconditions": ["attention_alive"]},
+    "number": NUMBER | {"expect": "equal"},
+    "solved": {"metric": "solved"},
+    "reach": {"metric": "epochs_to_reach", "expect": "lower", "preconditions": ["maps_sane"]},
+    "nll": {"metric": "nll", "family": "one"},
+    "one": {"family": "one", "model": "wide"},
+    "control": {"control": "local", "datasets": "cues", "preconditions": ["own_attention_alive"]},
+    "macs": {"metric": "macs", "expect": "lower", "preconditions": []},
+    "no-dearer": {"metric": "training_step_ms", "expect": "not-lower", "margin": 2.0, "preconditions": []},
+    "joules": {"metric": "training_step_joules", "expect": "lower", "preconditions": []},
+    "front": FRONT,
+    "front-time": FRONT | {"metric": "front_time", "model": "other"},
+}  # fmt: skip
+STUDY = planned(4, datasets=("cues", "local"), **CLAIMS)
+VALUE = st.integers(88, 92).map(lambda points: points / 100)
+
+
+@st.composite
+def studies(draw) -> Evidence:
+    """Few distinct values, so that spread is missing at times; flags fail and runs are absent at times."""
+    size = draw(st.fixed_dictionaries(dict.fromkeys(MODELS, st.integers(0, 4))))
+    size |= {draw(st.sampled_from(list(size))): 4}
+    flag, empty = st.integers(0, 7).map(bool), st.one_of(st.none(), st.integers(1, 3))
+    spans = st.tuples(*3 * [st.integers(1, 9)]).map(sorted)
+
+    def of(run):
+        columns = {"test_accuracy": draw(VALUE), "nll": draw(VALUE), "solved": draw(st.integers(0, 1))}
+        flags = {"cam_sane": draw(flag), "leaks": not draw(flag), "epochs_to_reach": draw(empty)}
+        flags["attention_alive"] = None if run.model == "tiny" else draw(flag)
+        return columns | flags if run.seed < size[run.model] else None
+
+    names = ("training_step_ms_q25", "training_step_ms", "training_step_ms_q75")
+    costs = {m: {"macs": draw(st.integers(1, 3))} | dict(zip(names, draw(spans), strict=True)) for m in size}
+    return evidence(STUDY, of, costs)
+
+
+def same_test(t) -> tuple:
+    sides = t.dataset, t.model, t.recipe, t.other_model, t.other_recipe, t.value, t.control_dataset, t.control_model
+    return t.family, t.metric, sides
+
+
+@settings(max_examples=15, deadline=None)
+@given(studies(), st.randoms(use_true_random=False))
+def test_over_random_studies(known, random):
+    tests, claims = judge(STUDY, known)
+    # each family is adjusted by Holm, over its distinct tests that count
+    families: dict[str, dict] = {}
+    for t in tests:
+        if t.p is not None and not t.failing:
+            families.setdefault(t.family, {})[same_test(t)] = t.p
+    for t in tests:
+        counted = families.get(t.family, {})
+        expected = dict(zip(counted, holm(list(counted.values())), strict=True))
+        counts = t.p is not None and not t.failing
+        assert t.p_holm == (pytest.approx(expected[same_test(t)]) if counts else None)
+        assert t.tests == len(counted)
+        if t.claim == "higher":  # asked by the experiment's table too
+            assert any(not u.claim and same_test(u) == same_test(t) for u in tests)
+    # what the cells and flags allow
+    runs = known.runs
+    for t in tests:
+        cells = [(t.dataset, t.model)] + [(t.dataset, t.other_model)] * bool(t.other_model)
+        cells += [(t.control_dataset, m) for m in (t.model, t.other_model)] * bool(t.control_dataset)
+        taken = [runs[(runs["dataset"] == d) & (runs["model"] == m)] for d, m in cells]
+        asked = STUDY.claims[t.claim].preconditions if t.claim else ()
+        own = {
+            "attention_alive": taken[:2],
+            "own_attention_alive": taken[:1],
+            "maps_sane": taken,
+            "test_untouched": taken,
+        }
+        columns = {"maps_sane": "cam_sane", "test_untouched": "leaks"}
+        broken = any(
+            (rows[columns.get(name, "attention_alive")].dropna() == (name == "test_untouched")).any()
+            for name in asked
+            for rows in own.get(name, [])
+        )
+        if any(rows.empty for rows in taken):
+            assert (t.verdict, t.reason) == (Verdict.NOT_RUN, Reason.NO_RUNS)
+        else:
+            assert (t.verdict is Verdict.VOID) == broken
+        if any(rows[t.metric].isna().any() for rows in taken if t.metric in rows):
+            assert t.p is None
+    # a claim is as good as the worst of its tests
+    for claim in claims:
+        own = [t for t in tests if t.claim == claim.claim]
+        assert claim.tests == len(own)
+        assert claim.verdict == min((t.verdict for t in own), key=WORST_FIRST.index, default=Verdict.NOT_RUN)
+        assert not own or (claim.verdict, claim.reason) in {(t.verdict, t.reason) for t in own}
+    # and no order matters
+    order = random.sample(list(STUDY.claims), len(STUDY.claims))
+    other = STUDY.model_copy(update={"claims": {name: STUDY.claims[name] for name in order}})
+    shuffled = replace(known, runs=known.runs.sample(frac=1, random_state=random.randrange(99)), cost=known.cost[::-1])
+    again = judge(other, shuffled)
+    for kind, before, after in zip(("tests", "claims"), (tests, claims), again, strict=True):
+        assert {row.model_dump_json() for row in after} == {row.model_dump_json() for row in before}, kind
+
+
+def test_no_spread_is_no_verdict():
+    study = planned(4, A={}, E={"expect": "equal"}, N=NUMBER)
+    for looking in (0.9, 0.95):
+        known = accuracies(study, tiny=[0.9] * 4, looking=[looking] * 4, other=[0.8] * 4, wide=[0.9] * 4)
+        for test in judge(study, known)[0]:
+            assert (test.verdict, test.reason, test.low) == (Verdict.INCONCLUSIVE, Reason.NO_SPREAD, None)
+            assert test.p == (1.0 if test.effect == pytest.approx(0) else None)
+
+
+# --- verdicts of rows ---------------------------------------------------------------------------------------------
+
+
+@st.composite
+def rows(draw):
+    """A row as judging makes it: interval and p of one t; or of costs, what their quartiles leave open."""
+    effect, error = draw(st.floats(-0.02, 0.02)), draw(st.floats(1e-5, 0.01))
+    t = stats.t(draw(st.integers(2, 30)), effect, error)
+    p = 2 * stats.t.sf(abs(effect / error), t.args[0])
+    bounds = dict(zip(("low", "high", "margin_low", "margin_high"), [*t.interval(0.95), *t.interval(0.9)], strict=True))
+    test = draw(st.sampled_from([Test.WELCH, Test.QUARTILES]))
+    if test is Test.QUARTILES:
+        bounds |= {"margin_low": bounds["low"], "margin_high": bounds["high"]}
+    hindrance = draw(st.sampled_from([None] * 4 + [Reason.NOT_ALIVE, Reason.TEST_SPLIT_USED, Reason.NO_SPREAD]))
+    row = bounds | {"p_holm": min(1.0, p * draw(st.integers(1, 5))), "margin": draw(st.floats(1e-4, 0.01))}
+    return row | {"test": test, "effect": effect, "hindrance": hindrance, "cheaper": draw(st.booleans())}
+
+
+def mirrored(row: dict) -> dict:
+    ends = {"low": "high", "high": "low", "margin_low": "margin_high", "margin_high": "margin_low"}
+    return row | {name: -row[of] for name, of in ends.items()} | {"effect": -row["effect"]}
+
+
+@settings(max_examples=250, deadline=None)
+@given(rows())
+def test_verdicts_agree_with_each_other_and_with_their_intervals(row):
+    assume(row["effect"] != 0)
+
+    def said(expect: str, of: dict = row) -> str:
+        return decide(SimpleNamespace(**of | {"expect": expect}), ALPHA)[0]
+
+    other, expects = mirrored(row), ("higher", "lower", "equal", "not-lower")
+    if row["hindrance"]:
+        verdict = Verdict.INCONCLUSIVE if row["hindrance"] is Reason.NO_SPREAD else Verdict.VOID
+        assert {said(expect) for expect in (*expects, "", "front")} == {verdict}
+        return
+    assert said("higher") == said("lower", other)
+    assert said("equal") == said("equal", other)
+    if said("higher") == "supported":
+        assert (row["effect"] > 0, said("lower"), said("higher", other)) == (True, "refuted", "refuted")
+    if said("equal") == "supported":
+        assert said("not-lower") == said("not-lower", other) == "supported"
+    if said("not-lower") == "refuted":
+        assert (said("equal"), said("not-lower", other)) == ("refuted", "supported")
+        assert row["high"] < -row["margin"]
+    assert (said("not-lower") == "supported") == (row["margin_low"] > -row["margin"])
+    assert (said("equal") == "supported") == (max(-row["margin_low"], row["margin_high"]) < row["margin"])
+    assert (said("equal") == "refuted") == (row["low"] > row["margin"] or row["high"] < -row["margin"])
+    if row["test"] is Test.WELCH and row["p_holm"] >= ALPHA:
+        assert said("front") == "inconclusive"
+    elif row["test"] is Test.WELCH:
+        assert said("front") == ("supported" if row["effect"] > 0 else "refuted" if row["cheaper"] else "inconclusive")
