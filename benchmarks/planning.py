@@ -2,11 +2,10 @@
 
     python benchmarks/planning.py [--runs 2000]
 
-The finished study is made of placeholder results with the right keys; a plan reads them as it would read real ones.
+The finished study is made of empty files: a plan looks whether a file is there, and opens none.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -17,9 +16,9 @@ from pathlib import Path
 
 import yaml
 
-from cnntention import files, plan
 from cnntention.config import load
 from cnntention.report.figures import figure_files
+from cnntention.results import paths
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,34 +32,16 @@ def study_of(runs: int) -> dict:
 
 
 def pretend_finished(study) -> None:
-    """Write small files that a plan takes for the study's results, into the current folder."""
-    for run in study.runs():
-        folder = Path(run.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = f"weights of {run.name}"
-        contents = {
-            "run.json": {"weights_sha256": weights},
-            "metrics.json": {"key": plan.evaluation_key(study, run, weights)},
-            "attention.json": {"key": plan.diagnosis_key(study, run, weights)},
-            "explanations.json": {"key": plan.explanation_key(study, run, weights)},
-        }
-        for name in (*plan.RUN_FILES, *plan.EXAMINED):
-            (folder / name).write_text(json.dumps(contents.get(name, {})))
-    data = Path(plan.data_folder(study, "cuematch-local"))
-    for path in [data / f"{split}.safetensors" for split in ("train", "val", "test")] + [data / "card.json"]:
-        files.write_json(path, {})
-    for path in plan.profiles(study).values():
-        files.write_json(path, {})
-    settings, content = plan.summary_settings(study), plan.summary_content(study)
-    key = plan.summary_key(settings, content)
-    base = Path(f"results/{study.study.name}")
-    files.write_json(base / "tables/card.json", {"key": key, "settings": settings, "inputs": content})
-    judged = plan.judgement_key(study, key)
-    files.write_json(base / "claims/claims.json", {"key": judged})
-    files.write_json(base / "report/card.json", {"key": plan.report_key(study, judged)})
-    others = ["tables/runs.csv", "claims/comparisons.csv", "report/index.html", "report/report.md"]
-    for name in others + [f"report/{figure.path}" for figure in figure_files(study)]:
-        files.write_text(base / name, "")
+    """Make an empty file at every path of the study, in the current folder."""
+    folder = paths.study_folder(study)
+    every = [*paths.study_inputs(study), f"{folder}/tables/card.json"]
+    every += [f"{paths.data_folder(study, 'cuematch-local')}/{name}" for name in paths.SPLIT_FILES]
+    every += [f"{folder}/verdicts/{name}" for name in paths.VERDICT_FILES]
+    every += [f"{folder}/report/{name}" for name in ("card.json", "report.md", "index.html")]
+    every += [f"{folder}/report/{figure.path}" for figure in figure_files(study)]
+    for path in map(Path, every):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 def seconds_to_plan() -> tuple[float, str]:

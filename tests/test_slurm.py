@@ -14,7 +14,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from cnntention import config, plan
+from cnntention import config
+from cnntention.results import paths
 
 LAB = ROOT / "tests/slurm/slurmlab.sh"
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
@@ -154,7 +155,7 @@ def test_cancelled_training_goes_on(project, lab, small):
     small["recipes"]["brief"]["epochs"] = epochs = 60
     (project / "small.yaml").write_text(yaml.safe_dump(small))
     study = config.load([project / "config.yaml", project / "small.yaml"])
-    run_folder, data = study.runs()[0].folder, plan.data_folder(study, "cues")
+    run_folder, data = study.runs()[0].folder, paths.data_folder(study, "cues")
     prepare = ["cnntention", "prepare", "--config", "config.yaml", "small.yaml", "--dataset", "cues", "--out", data]
     run(prepare, project, lab)
 
