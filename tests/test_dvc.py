@@ -47,7 +47,7 @@ def project(tmp_path, run, finished):
     for name, experiment in demo["experiments"].items():
         experiment |= {"baseline": "tiny", "grid": small["experiments"]["first"]["grid"] | {"datasets": name}}
         for part in ("data", "results/runs", "results/profiles"):
-            shutil.copytree(finished.folder / part / "cues", folder / part / name)
+            shutil.copytree(finished / part / "cues", folder / part / name)
     demo |= {name: small[name] for name in ("diagnostics", "explanation", "profiling")} | {"claims": {}}
     path.write_text(yaml.safe_dump(demo, sort_keys=False))
     run(folder, "git", "init", "-q")
