@@ -2,7 +2,7 @@
 
     python benchmarks/planning.py [--runs 2000]
 
-The finished study is made of empty files: a plan looks whether a file is there, and opens none.
+Also with the runs done and the report missing, where every run still has a place in the plan.
 """
 
 import argparse
@@ -32,14 +32,13 @@ def study_of(runs: int) -> dict:
 
 
 def pretend_finished(study) -> None:
-    """Make an empty file at every path of the study, in the current folder."""
-    folder = paths.study_folder(study)
-    every = [*paths.study_inputs(study), f"{folder}/tables/card.json"]
-    every += [f"{paths.data_folder(study, 'cuematch-local')}/{name}" for name in paths.SPLIT_FILES]
-    every += [f"{folder}/verdicts/{name}" for name in paths.VERDICT_FILES]
-    every += [f"{folder}/report/{name}" for name in ("card.json", "report.md", "index.html")]
-    every += [f"{folder}/report/{figure.path}" for figure in figure_files(study)]
-    for path in map(Path, every):
+    """Make empty files where the study's results belong: to a plan, a file that exists is right."""
+    folder, data = paths.study_folder(study), paths.data_folder(study, "cuematch-local")
+    made = [*paths.study_inputs(study), *(f"{data}/{name}" for name in paths.SPLIT_FILES), f"{folder}/tables/card.json"]
+    made += [f"{folder}/verdicts/{name}" for name in paths.VERDICT_FILES]
+    figures = [figure.path for figure in figure_files(study)]
+    made += [f"{folder}/report/{name}" for name in ("card.json", "index.html", "report.md", *figures)]
+    for path in map(Path, made):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
@@ -71,7 +70,10 @@ def main() -> None:
         print(f"| nothing done | {jobs} | {before:.1f} |", flush=True)
         pretend_finished(study)
         after, jobs = seconds_to_plan()
-        print(f"| everything done | {jobs} | {after:.1f} |")
+        print(f"| everything done | {jobs} | {after:.1f} |", flush=True)
+        shutil.rmtree(paths.study_folder(study))
+        last, jobs = seconds_to_plan()
+        print(f"| runs done, no report | {jobs} | {last:.1f} |")
         os.chdir(ROOT)
 
 

@@ -3,8 +3,10 @@
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+
+# A suite in the background of a shell ignores SIGINT, and so would the programs that it starts and interrupts.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One thread each: pytest-xdist runs a worker a core.
 torch.set_num_threads(1)

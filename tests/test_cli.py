@@ -73,7 +73,10 @@ def test_a_step_works_by_itself_and_sees_what_is_not_its_runs(config, capsys, sm
     assert main(["evaluate", *step]) == 1
     assert "is missing or not the file that run.json describes" in capsys.readouterr().err
     assert main(["summarise", *config, "--out", "tables"]) == 1
-    assert "model.safetensors: is missing or not what its record describes" in capsys.readouterr().err
+    assert (
+        "model.safetensors: cannot be read (its SHA-256 is not the one in the JSON beside it)"
+        in capsys.readouterr().err
+    )
     (examined / "metrics.json").write_bytes(scored.replace(b'"weights_sha256": "', b'"weights_sha256": "0'))
     assert main(["summarise", *config, "--out", "tables"]) == 1
     assert "metrics.json: is of other weights than run.json's" in capsys.readouterr().err

@@ -274,7 +274,7 @@ def test_moments_of_more_than_one_chunk():
 
 
 def refused(tmp_path, form, contents, *words, **keys) -> None:
-    """Preparing must end in one sentence with these words, and leave no card."""
+    """Preparing must end in one sentence with these words, and leave what was there."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "card.json").write_text("{}")
     with pytest.raises(UserError) as caught:
@@ -282,7 +282,7 @@ def refused(tmp_path, form, contents, *words, **keys) -> None:
     message = str(caught.value)
     assert all(word in message for word in words), message
     assert "\n" not in message
-    assert not (tmp_path / "out" / "card.json").exists()
+    assert (tmp_path / "out" / "card.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize(

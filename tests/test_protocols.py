@@ -1,5 +1,7 @@
 """Early stopping, selection, divergence and the monitored split: the protocols that an audit must be able to repeat."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,31 @@ def test_a_run_that_diverges_can_be_kept_with_its_last_sound_weights():
     assert finished(rows, wild)
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.parametrize("rule", ["keep", "stop"])
+def test_a_validation_loss_that_is_not_finite_is_a_divergence(monkeypatch, rule):
+    data, _ = batches()
+    net, sound = build(LOOKING, 3, 10, seed=1), []
+
+    def broken(model, split, precision):
+        """NaN after the second epoch; finite again for the weights of the first."""
+        sound.append(loop.copy_of(model))
+        return (math.nan, 0.1) if len(sound) == 2 else (1.0, 0.5)
+
+    monkeypatch.setattr(loop, "score", broken)
+    asked = recipe(epochs=4, divergence=rule)
+    if rule == "stop":
+        with pytest.raises(
+            UserError, match=r"the val loss is nan after epoch 2: the run diverged; lower optimizer\.lr"
+        ):
+            train(net, {"train": data, "val": data}, asked, 1)
+        return
+    rows = train(net, {"train": data, "val": data}, asked, 1)
+    assert [row["train_loss"] is None for row in rows] == [False, True]
+    assert (rows[-1]["val_loss"], finished(rows, asked)) == (1.0, True)
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, sound[0][name]), name
 
 
 def test_training_images_may_be_larger_than_the_test_images():

@@ -4,14 +4,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from planting import MODELS, accuracies, evidence, holm, planned
 from scipy import stats
 
 from cnntention.judging.evidence import Evidence
 from cnntention.judging.judge import judge
-from cnntention.judging.verdicts import decide
+from cnntention.judging.verdicts import decide, worst
 from cnntention.results.words import Reason, Test, Verdict
 
 ALPHA = 0.05
@@ -67,7 +67,7 @@ def same_test(t) -> tuple:
     return t.family, t.metric, sides
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])  # a study takes long to shrink
 @given(studies(), st.randoms(use_true_random=False))
 def test_over_random_studies(known, random):
     tests, claims = judge(STUDY, known)
@@ -119,7 +119,8 @@ def test_over_random_studies(known, random):
     order = random.sample(list(STUDY.claims), len(STUDY.claims))
     other = STUDY.model_copy(update={"claims": {name: STUDY.claims[name] for name in order}})
     shuffled = replace(known, runs=known.runs.sample(frac=1, random_state=random.randrange(99)), cost=known.cost[::-1])
-    again = judge(other, shuffled)
+    assert judge(STUDY, shuffled) == (tests, claims)
+    again = judge(other, known)
     for kind, before, after in zip(("tests", "claims"), (tests, claims), again, strict=True):
         assert {row.model_dump_json() for row in after} == {row.model_dump_json() for row in before}, kind
 
@@ -185,3 +186,10 @@ def test_verdicts_agree_with_each_other_and_with_their_intervals(row):
         assert said("front") == "inconclusive"
     elif row["test"] is Test.WELCH:
         assert said("front") == ("supported" if row["effect"] > 0 else "refuted" if row["cheaper"] else "inconclusive")
+
+
+@given(st.lists(st.tuples(st.sampled_from(Verdict), st.sampled_from(Reason)), min_size=1))
+def test_a_claim_needs_all_of_its_tests(decisions):
+    verdict, reason = worst(decisions)
+    assert verdict == next(name for name in WORST_FIRST if name in {v.value for v, _ in decisions})
+    assert (verdict, reason) in decisions

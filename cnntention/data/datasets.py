@@ -39,7 +39,6 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
     is damaged, has another hash than the configuration says, or has too few images.
     """
     out = Path(out)
-    (out / "card.json").unlink(missing_ok=True)  # a card must never lie beside the splits of another preparation
     if isinstance(dataset.source, CueMatchSource):
         splits, facts = generate(name, dataset)
     else:
@@ -48,6 +47,7 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
         class_names = published.class_names
         count = len(class_names) if class_names else int(published.splits["train"][1].max()) + 1
         facts = {"classes": count, "class_names": class_names}
+    (out / "card.json").unlink(missing_ok=True)  # a card must never lie beside the splits of another preparation
     for split, arrays in splits.items():
         files.write_tensors(out / f"{split}.safetensors", arrays)
     card = describe(name, dataset, splits, facts)

@@ -38,9 +38,9 @@ def train(
 
     A row: epoch (from 1), lr (of the last step), train_loss, train_accuracy (of the augmented batches during the
     epoch), val_loss, val_accuracy (shares), seconds (training only), images_per_s, and `registry.attention_state`. The
-    model ends with the weights of the last epoch, or of the best one if the recipe selects it. If the loss is not
-    finite: raises UserError, or, if the recipe keeps such runs, restores the weights of the epoch before, and the last
-    row has no train_loss.
+    model ends with the weights of the last epoch, or of the best one if the recipe selects it. If a loss, of
+    training or of the monitored split, is not finite: raises UserError, or, if the recipe keeps such runs, restores the
+    weights of the epoch before, and the last row has no train_loss.
     """
     hooks = hooks or Hooks()
     model.to(memory_format=torch.channels_last)
@@ -51,13 +51,16 @@ def train(
         epoch, before = len(history) + 1, copy_of(model) if recipe.divergence == "keep" else {}
         try:
             row = train_epoch(model, data["train"], optimizer, recipe, seed, epoch, hooks)
+            loss, accuracy = score(model, data["val"], recipe.precision)
+            if not math.isfinite(loss):  # the last step, or the batch statistics, diverged
+                raise Diverged(f"{recipe.monitor} loss is {loss} after epoch {epoch}", recipe)
         except Diverged as error:
             if recipe.divergence == "stop":
                 raise UserError(str(error)) from None
             model.load_state_dict(before)
             row = {"epoch": epoch, "lr": None, "train_loss": None, "train_accuracy": None}
             row |= {"seconds": 0.0, "images_per_s": 0.0}
-        loss, accuracy = score(model, data["val"], recipe.precision)
+            loss, accuracy = score(model, data["val"], recipe.precision)
         history.append(row | {"val_loss": loss, "val_accuracy": accuracy} | attention_state(model))
         if recipe.select == "best":
             best.offer(model, accuracy)
@@ -68,7 +71,11 @@ def train(
 
 
 class Diverged(Exception):
-    """The training loss is not finite."""
+    """A loss is not finite."""
+
+    def __init__(self, what: str, recipe: Recipe):
+        lower = f"lower optimizer.lr (it is {recipe.optimizer.lr}) or add schedule.warmup_epochs"
+        super().__init__(f"the {what}: the run diverged; {lower}.")
 
 
 class Best:
@@ -137,10 +144,7 @@ def train_epoch(
         if (i + 1) % CHECK_EVERY == 0 or i + 1 == per_epoch:
             loss, accuracy = (sums / seen).tolist()
             if not math.isfinite(loss):
-                raise Diverged(
-                    f"the training loss is {loss} at epoch {epoch}, step {i + 1}: the run diverged; "
-                    f"lower optimizer.lr (it is {recipe.optimizer.lr}) or add schedule.warmup_epochs."
-                )
+                raise Diverged(f"training loss is {loss} at epoch {epoch}, step {i + 1}", recipe)
             hooks.on_step(epoch, seen, loss, accuracy)
     seconds = time.perf_counter() - start
     row = {"epoch": epoch, "lr": lr, "train_loss": loss, "train_accuracy": accuracy}

@@ -81,7 +81,7 @@ class RunRow(OfRun, table="runs"):
     parameters: int
     """Learned and frozen parameters."""
     images_per_s: float | None
-    """Median training speed of an epoch, images per second; empty if the run diverged in its first."""
+    """Mean training speed over epochs, images per second; empty if the run diverged in its first."""
     train_seconds: float
     """Seconds spent in training steps."""
     resumed: int

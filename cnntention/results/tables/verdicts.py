@@ -67,7 +67,7 @@ class TestRow(Row, table="tests"):
     margin: float | None
     """Differences below it count as equivalent."""
     margin_low: float | None
-    """Lower end of the interval that is held against the margin, of level 1 - 2 alpha."""
+    """Lower end of the interval that is held against the margin, of level 1 - 2 alpha; of costs, of the quartiles."""
     margin_high: float | None
     """Upper end."""
     verdict: Verdict
