@@ -1,13 +1,17 @@
 """Shared by the tests: small studies, and the commands of the environment that runs them."""
 
+import fcntl
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -67,3 +71,22 @@ def small_study() -> dict:
 @pytest.fixture
 def small() -> dict:
     return small_study()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, worker_id, environment) -> Path:
+    """A folder where the small study was run to its report, once for all tests and all of pytest-xdist's workers."""
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    folder = shared / "finished"
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            folder.mkdir()
+            for part in ("Snakefile", "workflow", "profiles", "environment.yml"):
+                source = ROOT / part
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
+            (folder / "config.yaml").write_text(yaml.safe_dump(small_study(), sort_keys=False))
+            command = ["snakemake", "--cores", "2", "--resources", "gpu=2"]
+            done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=600)
+            assert done.returncode == 0, done.stdout + done.stderr
+    return folder

@@ -5,7 +5,6 @@ profiles/default, is called as a user calls it.
 """
 
 import copy
-import fcntl
 import os
 import re
 import shutil
@@ -28,7 +27,6 @@ from cnntention.results.rows import read_table
 
 pytestmark = pytest.mark.slow
 
-PARTS = ("Snakefile", "workflow", "profiles", "environment.yml")
 REPORT = {"summarise": 1, "judge": 1, "report": 1}
 FIRST = {"prepare": 1, "train": 2, "examine": 2, "profile": 1} | REPORT
 PAGE = "results/small/report/index.html"
@@ -79,6 +77,12 @@ class Project:
         return key, (self.folder / PAGE).read_text()
 
 
+@pytest.fixture(scope="session")
+def finished(finished, environment):
+    """The study that no test changes."""
+    return Project(finished, environment)
+
+
 @pytest.fixture
 def project(finished, tmp_path):
     """A copy of the finished study that a test may change."""
@@ -90,24 +94,6 @@ def project(finished, tmp_path):
 @pytest.fixture
 def study():
     return small_study()
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id, environment):
-    """A small study that was run to its report, once for all tests and all of pytest-xdist's workers."""
-    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    project = Project(shared / "finished", environment)
-    with (shared / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not project.folder.exists():
-            project.folder.mkdir()
-            for part in PARTS:
-                source = ROOT / part
-                (shutil.copytree if source.is_dir() else shutil.copy)(source, project.folder / part)
-            project.write(small_study())
-            assert project.dry_run() == FIRST
-            project.run()
-    return project
 
 
 def test_it_leaves_what_the_design_says(finished):
@@ -207,7 +193,7 @@ def test_one_key_changed(finished, tmp_path, study, place, value, expected):
 
 
 def test_there_and_back_and_the_links_follow(project, study):
-    """A claim and the threshold change, and change back: all is kept, the links point to what is asked."""
+    """A claim and a threshold are changed, and changed back: all is kept, the links point to what is asked for."""
     before, (old, first) = project.results(), project.page()
     changed = study | {"claims": {"mine": CLAIM}}
     changed["diagnostics"] = changed["diagnostics"] | {"alive": {"relative_change": 0.5}}
