@@ -10,10 +10,9 @@ import pandas as pd
 from cnntention.config import Study
 from cnntention.config.claims import Cell
 from cnntention.results.rows import read_table
+from cnntention.results.tables import CELL, RUN
 from cnntention.results.words import State
 
-CELL = ["dataset", "model", "recipe"]
-RUN = [*CELL, "seed"]
 Span = tuple[float, float, float]
 """Lower quartile, median, upper quartile."""
 

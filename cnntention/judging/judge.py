@@ -13,7 +13,7 @@ from cnntention.judging.evidence import Evidence
 from cnntention.judging.measures import measure
 from cnntention.judging.questions import Question, of_study
 from cnntention.judging.verdicts import decide, worst
-from cnntention.results.gather import write_card
+from cnntention.results.cards import write_card
 from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
 from cnntention.results.words import Reason, Verdict

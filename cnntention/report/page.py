@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from cnntention import files, provenance
+from cnntention import files
 from cnntention.report import html, markdown, sections, theme
 from cnntention.report.document import Page, Picture
 from cnntention.report.figures import figure_files
 from cnntention.report.reading import Results, read
+from cnntention.results.cards import write_card
 
 RENDERERS = {"index.html": html.render, "report.md": markdown.render}
 
@@ -19,9 +20,7 @@ def write_report(tables: Path, verdicts: Path, out: Path) -> None:
     for name, render in RENDERERS.items():
         files.write_text(out / name, render(page))
     written = [*RENDERERS, *(picture.path for picture in pictures.values())]
-    card = {"study": results.study.study.name, "key": results.card["key"], "made": provenance.now()}
-    card |= {"provenance": provenance.describe(), "sha256": {name: files.sha256(out / name) for name in written}}
-    files.write_json(out / "card.json", card)
+    write_card(out, results.study.study.name, results.card["key"], written)
 
 
 def draw(results: Results, out: Path) -> sections.Pictures:

@@ -14,9 +14,9 @@ from cnntention.report import markdown, sections, tables, wording
 from cnntention.report.document import Picture
 from cnntention.report.figures import figure_files
 from cnntention.report.reading import Results, read_some
+from cnntention.results.paths import STUDY_PARTS
 
 START, END = "<!-- results: written by `snakemake publish` -->", "<!-- /results -->"
-PARTS = ("tables", "verdicts", "report")
 NEEDED = ("runs", "cells", "datasets", "tests", "claims")
 ARRAYS = "*.safetensors"  # remade by `summarise`, and too large for every clone
 ROWS = 8  # of the README's table, without headings
@@ -24,13 +24,13 @@ ROWS = 8  # of the README's table, without headings
 
 def publish(folder: Path, published: Path, readme: Path) -> None:
     """Publish `results/<study>/<key>` and refresh the README; UserError if it is unfinished or has no markers."""
-    keys = {part: files.read_json(folder / part / "card.json")["key"] for part in PARTS}
+    keys = {part: files.read_json(folder / part / "card.json")["key"] for part in STUDY_PARTS}
     if len(set(keys.values())) > 1:
         raise UserError(f"{folder}: tables, verdicts and report have different keys; run snakemake first.")
     split(readme)
     target = published / files.read_json(folder / "tables/card.json")["study"]
     shutil.rmtree(target, ignore_errors=True)
-    for part in PARTS:
+    for part in STUDY_PARTS:
         shutil.copytree(folder / part, target / part, ignore=shutil.ignore_patterns(ARRAYS))
     write_readme(published, readme)
 

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import cnntention.results.tables  # noqa: F401  registers the tables' schemas
 from cnntention import files
 from cnntention.config import Study, parse_study
 from cnntention.errors import UserError
 from cnntention.results.rows import TABLES, read_table
+from cnntention.results.tables import CELL, RUN
 
-CELL = ["dataset", "model", "recipe"]
-RUN = [*CELL, "seed"]
 VERDICTS = ("tests", "claims")
 
 

@@ -18,7 +18,7 @@ SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's G
 def cell_rows(study: Study, runs: pd.DataFrame) -> Iterator[tables.CellRow]:
     for experiment in study.study.experiments:
         wanted = {run.folder for run in study.runs_of(experiment)}
-        groups = runs[runs["folder"].isin(wanted)].groupby(["dataset", "model", "recipe"], sort=False)
+        groups = runs[runs["folder"].isin(wanted)].groupby(tables.CELL, sort=False)
         for (dataset, model, recipe), cell in groups:
             scores, sound = cell["test_accuracy"], cell[cell["ended"] != Ended.DIVERGED]
             sound = sound[sound["modules"] > 0]

@@ -32,7 +32,7 @@ class ExaminedRun:
     @property
     def head(self) -> dict[str, str | int]:
         """The columns that every table of runs begins with."""
-        return {name: getattr(self.run, name) for name in ("dataset", "model", "recipe", "seed")}
+        return {name: getattr(self.run, name) for name in tables.RUN}
 
     def read(self, kind: type[Examined], name: str) -> Any:
         path = self.examination / name

@@ -1,6 +1,6 @@
 """The summarise step: the results of all runs of a study become tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from cnntention import files, provenance
 from cnntention.config import Study
 from cnntention.results import paths, tables
 from cnntention.results.aggregate import cell_rows, dataset_rows, published_rows, shown_maps
+from cnntention.results.cards import write_card
 from cnntention.results.examined import EPOCH, ExaminedRun
 from cnntention.results.profiles import cost_rows
 from cnntention.results.records import Explanations
@@ -26,7 +27,7 @@ def write_tables(study: Study, out: Path) -> None:
         "runs": [run_row(study, run) for run in runs],
         "epochs": epoch_rows(runs),
         "gates": gate_rows(runs),
-        "modules": rows_of(runs, tables.ModuleRow, lambda run: module_states(run)),
+        "modules": rows_of(runs, tables.ModuleRow, module_states),
         "maps": rows_of(runs, tables.MapRow, lambda run: run.explanations.localisation),
         "road": rows_of(runs, tables.RoadRow, lambda run: run.explanations.road),
         "lookup": rows_of(runs, tables.LookUpRow, lambda run: run.explanations.lookup),
@@ -42,12 +43,6 @@ def write_tables(study: Study, out: Path) -> None:
     files.write_json(out / "study.json", study.part().model_dump(mode="json"))
     written = [f"{name}.csv" for name in frames] + ["explanations.safetensors", "study.json"]
     write_card(out, study.study.name, paths.study_key(study), written, runs=len(runs))
-
-
-def write_card(out: Path, study: str, key: str, written: Iterable[str], **more: Any) -> None:
-    """card.json: what a folder of the study's results is, who made it, and the hashes of its files."""
-    card = {"study": study, "key": key, **more, "made": provenance.now(), "provenance": provenance.describe()}
-    files.write_json(out / "card.json", card | {"sha256": {name: files.sha256(out / name) for name in written}})
 
 
 def rows_of(runs: list[ExaminedRun], kind: type[Row], parts) -> list[Row]:
@@ -81,7 +76,7 @@ def run_row(study: Study, run: ExaminedRun) -> tables.RunRow:
         **liveness(run),
         **maps_summary(run.explanations),
         parameters=made.parameters.total,
-        images_per_s=made.images_per_s or 0.0,
+        images_per_s=made.images_per_s,
         train_seconds=made.train_seconds,
         resumed=len(made.resumed_after_epochs),
         precision=made.precision.asked,

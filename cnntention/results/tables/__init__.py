@@ -10,11 +10,13 @@ from cnntention.results.tables.modules import (
     RoadRow,
     RoadScore,
 )
-from cnntention.results.tables.runs import CellRow, EpochRow, GateRow, OfRun, RunRow
+from cnntention.results.tables.runs import CELL, RUN, CellRow, EpochRow, GateRow, OfRun, RunRow
 from cnntention.results.tables.study import CostRow, DatasetRow, PublishedRow
 from cnntention.results.tables.verdicts import ClaimRow, TestRow
 
 __all__ = [
+    "CELL",
+    "RUN",
     "CellRow", "ClaimRow", "CostRow", "DatasetRow", "EpochRow", "GateRow", "LookUp", "LookUpRow", "MapRow", "MapScore",
     "ModuleRow", "ModuleState", "OfRun", "PublishedRow", "RoadRow", "RoadScore", "RunRow", "TestRow",
 ]  # fmt: skip

@@ -15,6 +15,10 @@ class OfRun(Row):
     """Seed of initialisation, data order and augmentation."""
 
 
+RUN = list(OfRun.model_fields)
+CELL = RUN[:-1]
+
+
 class RunRow(OfRun, table="runs"):
     """A row a run: how it scored on the test split, how it was trained and where."""
 
