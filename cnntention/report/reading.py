@@ -58,7 +58,7 @@ class Results:
 
     def class_names(self, dataset: str) -> list[str]:
         row = self.frames["datasets"].set_index("dataset").loc[dataset]
-        return row["class_names"].split(";") if row["class_names"] else [str(i) for i in range(row["classes"])]
+        return row["class_names"].split("; ") if row["class_names"] else [str(i) for i in range(row["classes"])]
 
 
 def of_cell(rows: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:

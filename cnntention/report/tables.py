@@ -190,7 +190,7 @@ def datasets(results: Results) -> Table:
     rows = []
     for _, row in results.frames["datasets"].iterrows():
         counts = " / ".join(f"{row[name]:,}" for name in ("train", "val", "test"))
-        hashes = ", ".join(f"{digest[:8]}…" for digest in row["source_sha256"].split(";"))
+        hashes = ", ".join(f"{digest[:8]}…" for digest in row["source_sha256"].split("; "))
         source = f"SHA-256 {hashes}" if row["source_sha256"] else "generated"
         rows.append((row["dataset"], row["image"], str(row["classes"]), counts, source, row["licence"]))
     head = ("dataset", "image", "classes", "train / val / test", "source", "licence")
