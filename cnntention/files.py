@@ -3,6 +3,7 @@
 import csv
 import glob
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -51,6 +52,15 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def read_bytes(path: str | Path, sha256: str | None = None) -> bytes:
+    """The file's bytes; UserError if it is missing, or if their SHA-256 is not this one."""
+    with readable(path):
+        content = Path(path).read_bytes()
+        if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+            raise ValueError("its SHA-256 is not the recorded one")
+    return content
+
+
 def sha256(path: str | Path) -> str:
     """The file's SHA-256, 64 hexadecimal digits; OSError if it cannot be read."""
     with open(path, "rb") as file:
@@ -68,10 +78,28 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """The file's value; UserError if it is missing or is not JSON."""
+def read_json(path: str | Path, sha256: str | None = None) -> Any:
+    """The file's value; UserError if it is missing, is not JSON, or has another SHA-256."""
     with readable(path):
-        return json.loads(Path(path).read_bytes())
+        return json.loads(read_bytes(path, sha256))
+
+
+def write_record(path: str | Path, record: dict[str, Any]) -> None:
+    """Write JSON that tells whether it was changed: its last entry is the SHA-256 of the others."""
+    write_json(path, record | {"checksum": checksum(record)})
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """What `write_record` wrote; UserError if it is missing, or if a digit of it was changed."""
+    with readable(path):
+        record = read_json(path)
+        if not isinstance(record, dict) or record.pop("checksum", None) != checksum(record):
+            raise ValueError("its content is not what its checksum says")
+    return record
+
+
+def checksum(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def write_csv(path: str | Path, frame: "pd.DataFrame") -> None:
@@ -88,13 +116,14 @@ def write_rows(path: str | Path, rows: list[dict]) -> None:
         table.writerows({key: None if value != value else value for key, value in row.items()} for row in rows)
 
 
-def read_csv(path: str | Path, text: Iterable[str] = ()) -> "pd.DataFrame":
-    """A table that `write_csv` wrote; columns in `text` are strings. UserError if it is missing or broken."""
+def read_csv(path: str | Path, text: Iterable[str] = (), sha256: str | None = None) -> "pd.DataFrame":
+    """A table that `write_csv` wrote; columns in `text` are strings. UserError if it is missing, broken or changed."""
     import pandas as pd
 
     with readable(path):
+        content = io.BytesIO(read_bytes(path, sha256))
         # text: a dataset may be called "nan", and a commit may be all digits
-        return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
+        return pd.read_csv(content, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
 
 
 def truths(values: "pd.Series") -> "pd.Series":
@@ -123,14 +152,14 @@ def write_tensors(
         file.write(blob[end:])
 
 
-def read_tensors(path: str | Path) -> dict[str, "np.ndarray"]:
-    """The arrays of a safetensors file, by name; UserError if it is missing or broken."""
+def read_tensors(path: str | Path, sha256: str | None = None) -> dict[str, "np.ndarray"]:
+    """The arrays of a safetensors file, by name; UserError if it is missing, broken or changed."""
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     with readable(path):
         try:
-            return load_file(path)
+            return load(read_bytes(path, sha256))
         except SafetensorError as error:
             raise ValueError(str(error)) from None
 

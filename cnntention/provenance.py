@@ -6,6 +6,10 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnntention.results.records import Precision, Provenance
 
 EMULATED = {"bf16": ", bf16 emulated", "tf32": ", tf32 as fp32"}
 LIBRARIES = ("torch", "torchvision", "numpy", "snakemake", "dvc", "grad-cam", "pandas")
@@ -54,13 +58,15 @@ def describe(device=None, threads: int | None = None) -> dict:
         on_gpu = device.type == "cuda"
         gpu = torch.cuda.get_device_name(device) if on_gpu else None
         facts |= {"device": device.type, "gpu": gpu, "threads": threads} | (state() if on_gpu else {})
+        if device.type == "cpu":
+            facts["isa"] = torch.backends.cpu.get_cpu_capability()
     return facts
 
 
-def hardware(facts: dict, precision: dict | None = None) -> str:
+def hardware(made: "Provenance", precision: "Precision | None" = None) -> str:
     """A phrase for tables: the GPU, or the CPU and its threads; and the run's precision if it was emulated."""
-    note = EMULATED[precision["asked"]] if precision and not precision["native"] else ""
-    if facts.get("gpu"):
-        return facts["gpu"] + note
-    threads = facts.get("threads")
-    return facts["cpu"] + (f", {threads} thread{'s' if threads != 1 else ''}" if threads else "") + note
+    note = EMULATED[precision.asked] if precision and not precision.native else ""
+    if made.gpu:
+        return made.gpu + note
+    threads = made.threads
+    return made.cpu + (f", {threads} thread{'s' if threads != 1 else ''}" if threads else "") + note

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import nn
 
 from cnntention import device, files
@@ -57,9 +57,8 @@ def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
 
 def read_weights(path: Path, expected: str, model: nn.Module) -> None:
     """Load a state dict into the model; UserError if the file's SHA-256 is not `expected`."""
-    if not path.exists() or files.sha256(path) != expected:
-        raise UserError(f"{path}: is missing or not the file that run.json describes; delete the folder to retrain.")
+    content = files.read_bytes(path, expected)
     try:
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(load(content))
     except (SafetensorError, RuntimeError) as error:
         raise UserError(f"{path}: does not fit the model ({str(error).splitlines()[0]}).") from None

@@ -5,12 +5,12 @@ follows it run again, and nothing else does: an edit of the code that leaves the
 A golden test (`tests/test_golden.py`) fails when a step's numbers change and its constant does not.
 """
 
-PREPARATION = 1
-TRAINING = 3
-EVALUATION = 2
-DIAGNOSIS = 1
-EXPLANATION = 3
-PROFILING = 3
-SUMMARY = 4
-JUDGEMENT = 3
-REPORT = 4
+PREPARATION = 2
+TRAINING = 4
+EVALUATION = 3
+DIAGNOSIS = 2
+EXPLANATION = 4
+PROFILING = 4
+SUMMARY = 5
+JUDGEMENT = 4
+REPORT = 5

@@ -161,5 +161,5 @@ def write(folder: Path) -> Study:
         hashes = {
             path.name: files.sha256(path) for path in sorted((folder / part).iterdir()) if path.name != "card.json"
         }
-        files.write_json(folder / part / "card.json", card | {"sha256": hashes})
+        files.write_record(folder / part / "card.json", card | {"sha256": hashes})
     return made

@@ -387,8 +387,11 @@ def test_another_file_than_configured(tmp_path):
 
 def test_broken_prepared_files(tmp_path):
     prepare(tmp_path, "npz", {"archive": npz(**npz_arrays())})
-    files.write_tensors(tmp_path / "out" / "val.safetensors", {"labels": np.zeros(3, int)})
-    with pytest.raises(UserError, match="has no images and labels"):
+    path = tmp_path / "out" / "val.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # one bit of one pixel
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="its SHA-256 is not the recorded one"):
         datasets.read_split(tmp_path / "out", "val")
     with pytest.raises(UserError, match="unknown split 'valid'; use train, val, test"):
         datasets.read_split(tmp_path / "out", "valid")

@@ -139,7 +139,8 @@ def test_an_effect_of_five_sd_is_found_and_read_back(tmp_path):
     tables = {"runs": known.runs, "cost": known.cost, "modules": frame(modules, ModuleRow)}
     for name, table in tables.items():
         files.write_csv(tmp_path / f"{name}.csv", table)
-    files.write_json(tmp_path / "card.json", {"key": "0123456789"})
+    hashes = {f"{name}.csv": files.sha256(tmp_path / f"{name}.csv") for name in tables}
+    files.write_record(tmp_path / "card.json", {"key": "0123456789", "sha256": hashes})
     judge_study(study, tmp_path, tmp_path / "verdicts")
     claims = read_table(tmp_path / "verdicts", "claims").set_index("claim")["verdict"].to_dict()
     assert claims == {"A": "supported", "B": "refuted", "Q": "supported"}

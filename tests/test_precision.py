@@ -8,7 +8,7 @@ from cnntention import precision, provenance
 from cnntention.config import parse_study
 from cnntention.data.datasets import prepare
 from cnntention.results.paths import data_folder
-from cnntention.results.records import RunRecord
+from cnntention.results.records import Precision, Provenance, RunRecord
 from cnntention.training import command
 
 CPU, GPU, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
@@ -99,9 +99,8 @@ def test_a_run_says_it_first_and_records_it(tmp_path, monkeypatch, capsys, cpu):
 
 
 def test_the_report_shows_it_beside_the_hardware():
-    facts = {"gpu": None, "cpu": "a CPU", "threads": 2}
-    assert provenance.hardware(facts, {"asked": "bf16", "native": False}) == "a CPU, 2 threads, bf16 emulated"
-    assert provenance.hardware(facts, {"asked": "bf16", "native": True}) == "a CPU, 2 threads"
-    gpu = facts | {"gpu": "Tesla T4"}
-    assert provenance.hardware(gpu, {"asked": "tf32", "native": False}) == "Tesla T4, tf32 as fp32"
-    assert provenance.hardware(gpu) == "Tesla T4"  # a run of before this was recorded
+    facts = {"commit": "c", "python": "3", "libraries": {}, "system": "s", "cpu": "a CPU", "cores": 2, "threads": 2}
+    made, gpu = Provenance(**facts), Provenance(**facts, gpu="Tesla T4")
+    assert provenance.hardware(made, Precision(asked="bf16", native=False)) == "a CPU, 2 threads, bf16 emulated"
+    assert provenance.hardware(made, Precision(asked="bf16", native=True)) == "a CPU, 2 threads"
+    assert provenance.hardware(gpu, Precision(asked="tf32", native=False)) == "Tesla T4, tf32 as fp32"

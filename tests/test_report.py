@@ -157,12 +157,12 @@ def test_the_text_for_forges_says_what_the_page_shows_unfolded(html, markdown):
 
 def test_other_tables_are_refused(folder, tmp_path):
     tabled.write(tmp_path)
-    files.write_json(tmp_path / "verdicts/card.json", {"key": "else", "sha256": {}})
+    files.write_record(tmp_path / "verdicts/card.json", {"key": "else", "sha256": {}})
     with pytest.raises(UserError, match="judged on other tables"):
         read(tmp_path / "tables", tmp_path / "verdicts")
     tabled.write(tmp_path)
     (tmp_path / "tables/runs.csv").write_text((tmp_path / "tables/runs.csv").read_text().replace("0.61", "0.62"))
-    with pytest.raises(UserError, match=r"runs\.csv: is not what card\.json"):
+    with pytest.raises(UserError, match=r"runs\.csv: cannot be read \(its SHA-256"):
         read(tmp_path / "tables", tmp_path / "verdicts")
 
 

@@ -52,7 +52,7 @@ def test_a_table_is_read_as_it_was_written_and_other_columns_are_refused(tmp_pat
     name, random = data.draw(st.sampled_from(list(TABLES))), data.draw(st.randoms(use_true_random=False))
     rows, path = [any_row(TABLES[name], random) for _ in range(random.randrange(4))], tmp_path / f"{name}.csv"
     table = frame(rows, TABLES[name])
-    files.write_csv(path, table)
+    write(path, table)
     pd.testing.assert_frame_equal(read_table(tmp_path, name), table, check_exact=True)
     for row, found in zip(rows, read_table(tmp_path, name).to_dict("records"), strict=True):
         assert {n: None if pd.isna(value) else value for n, value in found.items()} == row.model_dump()
@@ -63,12 +63,17 @@ def test_a_table_is_read_as_it_was_written_and_other_columns_are_refused(tmp_pat
             [table.drop(columns=column), table.rename(columns={column: "x"}), table[columns[other:] + columns[:other]]]
         )
     )
-    files.write_csv(path, foreign)
+    write(path, foreign)
     with pytest.raises(
         UserError, match=rf"{name}\.csv: has other columns than this version writes \(.+\); run"
     ) as error:
         read_table(tmp_path, name)
     assert "\n" not in str(error.value)
+
+
+def write(path: Path, table: pd.DataFrame) -> None:
+    files.write_csv(path, table)
+    files.write_record(path.with_name("card.json"), {"sha256": {path.name: files.sha256(path)}})
 
 
 # --- a small study, run -------------------------------------------------------------------------------------------
@@ -283,7 +288,7 @@ def test_a_damaged_record_is_named_with_its_key(study, data):
     path = paths.profile_path(study, "cues") if name == "profile" else f"{folder}/{name}.json"
     text, broken = Path(path).read_bytes(), Path("broken.json")
     way, of = data.draw(st.sampled_from(list(places(kind.read(path)))))
-    value = copy.deepcopy(json.loads(text))
+    value = files.read_record(path)
     inner = value
     for key in way[:-1]:
         inner = inner[key]
@@ -297,14 +302,14 @@ def test_a_damaged_record_is_named_with_its_key(study, data):
     elif damage == "added":
         way = (*way[:-1], "unknown")
         inner["unknown"] = 1
-    broken.write_text(json.dumps(value))
+    files.write_record(broken, value)
     if damage == "cut":
         broken.write_bytes(text[: data.draw(st.integers(0, len(text) - 3))])
     elif damage == "flipped":
         at = data.draw(st.integers(0, len(text) - 1))
         broken.write_bytes(text[:at] + bytes([text[at] ^ data.draw(st.sampled_from([1, 2, 4, 128]))]) + text[at + 1 :])
         with suppress(UserError):
-            kind.read(broken)
+            assert kind.read(broken) == kind.read(path)
         return
     with pytest.raises(UserError, match=r"broken\.json") as error:
         kind.read(broken)

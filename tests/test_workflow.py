@@ -103,7 +103,7 @@ def test_it_leaves_what_the_design_says(finished):
     assert {path.name for path in examination.iterdir()} == set(paths.EXAMINATION_FILES)
     record = RunRecord.read(run / "run.json")
     assert record.recipe["epochs"] == record.last.epoch == 2
-    assert record.provenance["threads"] == 1
+    assert record.provenance.threads == 1
     assert not list(finished.folder.glob("state/**/*.pt"))
     key, page = finished.page()
     assert "Does it run?" in page

@@ -52,24 +52,22 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
         files.write_tensors(out / f"{split}.safetensors", arrays)
     card = describe(name, dataset, splits, facts)
     card["files"] = {f"{split}.safetensors": files.sha256(out / f"{split}.safetensors") for split in splits}
-    files.write_json(out / "card.json", card)
+    files.write_record(out / "card.json", card)
     return card
 
 
 def read_split(folder: Path, split: str) -> Split:
-    """A split that `prepare` wrote; UserError if it is missing or broken."""
+    """A split that `prepare` wrote; UserError if it is missing, broken, or not the one that the card describes."""
     if split not in SPLITS:
         raise UserError(f"unknown split {split!r}; use {', '.join(SPLITS)}.")
     path = Path(folder) / f"{split}.safetensors"
-    arrays = files.read_tensors(path)
-    if not {"images", "labels"} <= arrays.keys():
-        raise UserError(f"{path}: has no images and labels; delete it and prepare the dataset again.")
+    arrays = files.read_tensors(path, read_card(folder)["files"][path.name])
     return Split(arrays.pop("images"), arrays.pop("labels"), arrays)
 
 
 def read_card(folder: Path) -> dict:
-    """The card that `prepare` wrote; UserError if it is missing or broken."""
-    return files.read_json(Path(folder) / "card.json")
+    """The card that `prepare` wrote; UserError if it is missing, broken or changed."""
+    return files.read_record(Path(folder) / "card.json")
 
 
 # --- splitting ----------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def judge_study(study: Study, tables: Path, out: Path) -> None:
     tests, claims = judge(study, Evidence.read(tables))
     files.write_csv(out / "tests.csv", frame(tests, TestRow))
     files.write_csv(out / "claims.csv", frame(claims, ClaimRow))
-    card = files.read_json(tables / "card.json")
+    card = files.read_record(tables / "card.json")
     settings = study.statistics.model_dump(mode="json")
     write_card(out, study.study.name, card["key"], ["tests.csv", "claims.csv"], statistics=settings)
 

@@ -13,7 +13,7 @@ from cnntention.errors import UserError
 from cnntention.report import markdown, sections, tables, wording
 from cnntention.report.document import Picture
 from cnntention.report.figures import figure_files
-from cnntention.report.reading import Results, read_some
+from cnntention.report.reading import Results, read
 from cnntention.results.paths import STUDY_PARTS
 
 START, END = "<!-- results: written by `snakemake publish` -->", "<!-- /results -->"
@@ -24,11 +24,11 @@ ROWS = 8  # of the README's table, without headings
 
 def publish(folder: Path, published: Path, readme: Path) -> None:
     """Publish `results/<study>/<key>` and refresh the README; UserError if it is unfinished or has no markers."""
-    keys = {part: files.read_json(folder / part / "card.json")["key"] for part in STUDY_PARTS}
+    keys = {part: files.read_record(folder / part / "card.json")["key"] for part in STUDY_PARTS}
     if len(set(keys.values())) > 1:
         raise UserError(f"{folder}: tables, verdicts and report have different keys; run snakemake first.")
     split(readme)
-    target = published / files.read_json(folder / "tables/card.json")["study"]
+    target = published / files.read_record(folder / "tables/card.json")["study"]
     shutil.rmtree(target, ignore_errors=True)
     for part in STUDY_PARTS:
         shutil.copytree(folder / part, target / part, ignore=shutil.ignore_patterns(ARRAYS))
@@ -51,7 +51,7 @@ def write_readme(published: Path, readme: Path) -> None:
     studies = {}
     for card in sorted(published.glob("*/tables/card.json")):
         folder = card.parents[1]
-        studies[folder] = read_some(folder / "tables", folder / "verdicts", NEEDED)
+        studies[folder] = read(folder / "tables", folder / "verdicts", NEEDED)
     parts = [section(folder, results, readme) for folder, results in studies.items()]
     if studies:
         most = max(studies, key=lambda folder: studies[folder].frames["tests"]["p"].notna().sum())

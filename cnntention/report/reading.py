@@ -54,7 +54,8 @@ class Results:
     @cached_property
     def tensors(self) -> dict[str, np.ndarray]:
         """Images, Grad-CAM maps and attention maps of the first seed of each cell."""
-        return files.read_tensors(self.folder / "explanations.safetensors")
+        name = "explanations.safetensors"
+        return files.read_tensors(self.folder / name, self.card["sha256"][name])
 
     def class_names(self, dataset: str) -> list[str]:
         row = self.frames["datasets"].set_index("dataset").loc[dataset]
@@ -66,21 +67,11 @@ def of_cell(rows: pd.DataFrame, cell: pd.Series) -> pd.DataFrame:
     return rows[(rows[CELL] == cell[CELL]).all(axis=1)]
 
 
-def read(tables: Path, verdicts: Path) -> Results:
-    """Both folders, complete and of one key; a UserError names the file that is not."""
-    results = read_some(tables, verdicts, TABLES)
-    for folder in (tables, verdicts):
-        card = files.read_json(folder / "card.json")
-        if card["key"] != results.card["key"]:
-            raise UserError(f"{verdicts}: was judged on other tables than {tables} holds; run the step judge again.")
-        for name, digest in card["sha256"].items():
-            if files.sha256(folder / name) != digest:
-                raise UserError(f"{folder / name}: is not what card.json describes; delete {folder} and run its step.")
-    return results
-
-
-def read_some(tables: Path, verdicts: Path, names: Iterable[str]) -> Results:
-    """Some tables, unchecked: published ones have no maps."""
+def read(tables: Path, verdicts: Path, names: Iterable[str] = tuple(TABLES)) -> Results:
+    """The tables of both folders; UserError if these are not of one key, or a file is not what its card describes."""
+    card = files.read_record(tables / "card.json")
+    if files.read_record(verdicts / "card.json")["key"] != card["key"]:
+        raise UserError(f"{verdicts}: was judged on other tables than {tables} holds; run the step judge again.")
     frames = {name: read_table(verdicts if name in VERDICTS else tables, name) for name in names}
-    study = parse_study(files.read_json(tables / "study.json"))
-    return Results(tables, study, files.read_json(tables / "card.json"), frames)
+    study = parse_study(files.read_json(tables / "study.json", card["sha256"]["study.json"]))
+    return Results(tables, study, card, frames)

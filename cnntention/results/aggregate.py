@@ -53,7 +53,7 @@ def interval(values: pd.Series) -> tuple[float | None, float | None]:
 
 def dataset_rows(study: Study) -> Iterator[tables.DatasetRow]:
     for name in study.datasets_used():
-        card, source = files.read_json(f"{paths.data_folder(study, name)}/card.json"), study.datasets[name].source
+        card, source = files.read_record(f"{paths.data_folder(study, name)}/card.json"), study.datasets[name].source
         archives = source.archives.values()
         yield tables.DatasetRow(
             dataset=name,

@@ -7,7 +7,7 @@ import numpy as np
 from cnntention import provenance
 from cnntention.config import Study
 from cnntention.results import paths
-from cnntention.results.records import Parameters
+from cnntention.results.records import Parameters, Provenance
 from cnntention.results.rows import Record
 from cnntention.results.tables import CostRow
 
@@ -47,7 +47,7 @@ class Profile(Record):
     """Where the energy was read, or why it was not."""
     models: dict[str, ModelProfile]
     made: str
-    provenance: dict[str, Any]
+    provenance: Provenance
 
 
 def cost_rows(study: Study) -> list[CostRow]:
@@ -59,7 +59,7 @@ def cost_rows(study: Study) -> list[CostRow]:
         batch = profile.settings["batch_size"]
         facts = {"dataset": dataset, "image": "x".join(map(str, profile.image)), "batch_size": batch}
         facts |= {"energy": profile.energy, "hardware": provenance.hardware(profile.provenance)}
-        facts |= {"commit": profile.provenance["commit"]}
+        facts |= {"commit": profile.provenance.commit}
         rows += [CostRow(model=name, **facts, **costs(profile.models[name], base, batch)) for name in names]
     return rows
 

@@ -34,6 +34,28 @@ class Precision(Record):
     """Whether the device has it; else it was emulated."""
 
 
+class Provenance(Record):
+    """The code, libraries and machine that made a result; see `provenance.describe`."""
+
+    commit: str
+    python: str
+    libraries: dict[str, str]
+    system: str
+    cpu: str
+    cores: int
+    isa: str | None = None
+    """The instructions that torch uses of a CPU."""
+    device: str | None = None
+    """cpu, cuda or mps; empty for a step that computes no network."""
+    gpu: str | None = None
+    threads: int | None = None
+    slots: int | None = None
+    """On a GPU: how many jobs may share it."""
+    mps: bool | None = None
+    tf32: bool | None = None
+    deterministic: bool | None = None
+
+
 class RunRecord(Record):
     """run.json: a run's resolved description, the hashes of what it used and left, its outcome, and its provenance."""
 
@@ -51,6 +73,8 @@ class RunRecord(Record):
     parameters: Parameters
     weights_sha256: str
     """Of model.safetensors."""
+    history_sha256: str
+    """Of history.csv."""
     weights_epoch: int
     """The epoch whose weights these are."""
     data_sha256: dict[str, str]
@@ -71,7 +95,7 @@ class RunRecord(Record):
     """Of the last session."""
     resumed_after_epochs: list[int]
     """After which epochs it was taken up again."""
-    provenance: dict[str, Any]
+    provenance: Provenance
     precision: Precision
 
     @classmethod

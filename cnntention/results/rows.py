@@ -26,7 +26,7 @@ class Record(BaseModel):
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """The record in a JSON file; UserError if that is missing, broken, or another version's."""
-        value = files.read_json(path)
+        value = files.read_record(path)
         try:
             return cls.model_validate(value)
         except ValidationError as error:
@@ -36,7 +36,7 @@ class Record(BaseModel):
             raise UserError(f"{path}: {key}: {wrong}; delete the folder and run its step again.") from None
 
     def write(self, path: str | Path) -> None:
-        files.write_json(path, self.model_dump(mode="json"))
+        files.write_record(path, self.model_dump(mode="json"))
 
 
 class Row(Record):
@@ -78,10 +78,10 @@ def typed(table: "pd.DataFrame", kind: type[Row]) -> "pd.DataFrame":
 
 
 def read_table(folder: str | Path, name: str) -> "pd.DataFrame":
-    """`<folder>/<name>.csv`; UserError if it is missing, broken, or has other columns than its schema."""
+    """`<folder>/<name>.csv`; UserError if it is not what card.json describes, or has other columns than its schema."""
     path, kind = Path(folder) / f"{name}.csv", TABLES[name]
-    columns = kind.columns()
-    found = files.read_csv(path, [column for column, of in columns.items() if of is str])
+    columns, recorded = kind.columns(), files.read_record(path.with_name("card.json"))["sha256"]
+    found = files.read_csv(path, [column for column, of in columns.items() if of is str], recorded[path.name])
     if list(found) != list(columns):
         odd = sorted(set(found) ^ set(columns)) or ["their order"]
         raise UserError(f"{path}: has other columns than this version writes ({', '.join(odd)}); run `summarise` anew.")

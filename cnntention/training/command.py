@@ -53,7 +53,10 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
             raise UserError(f"{run.name}: {error}") from None
         finally:
             progress.close()
-        weights = write_weights(folder / "model.safetensors", model)
+        hashes = {
+            "weights_sha256": write_weights(folder / "model.safetensors", model),
+            "history_sha256": files.sha256(folder / "history.csv"),
+        }
         times = {
             "started": started,
             "finished": provenance.now(),
@@ -61,12 +64,12 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
         }
         facts = times | {"resumed_after_epochs": state.resumed, "provenance": provenance.describe(where, threads)}
         facts |= {"precision": precision.describe(recipe.precision, where)}
-        facts |= describe(study, run, model, card, history, weights)
+        facts |= describe(study, run, model, card, history) | hashes
         RunRecord.model_validate(facts).write(folder / "run.json")
         state.remove()
 
 
-def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list[dict], weights: str) -> dict:
+def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list[dict]) -> dict:
     """The fields of run.json that depend neither on time nor on the machine."""
     best = max(history, key=lambda row: row["val_accuracy"])
     dataset, recipe = study.datasets[run.dataset].model_dump(mode="json"), study.recipes[run.recipe]
@@ -79,7 +82,6 @@ def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list
         "key": run.key,
         "version": versions.TRAINING,
         "parameters": parameter_counts(model),
-        "weights_sha256": weights,
         "weights_epoch": best["epoch"] if recipe.select == "best" else len(finite),
         "data_sha256": {split: card["files"][f"{split}.safetensors"] for split in ("train", recipe.monitor)},
         "leaks": recipe.leaks,

@@ -5,6 +5,8 @@ project reads, with `weights_only=True`.
 """
 
 import fcntl
+import hashlib
+import io
 import platform
 import time
 from collections.abc import Iterator
@@ -28,26 +30,28 @@ class State:
     def save(self, epoch: int, history: list[dict], parts: dict[str, Any]) -> None:
         """Save what is needed to resume after `epoch`; parts: name -> object with a state_dict."""
         states = {name: part.state_dict() for name, part in parts.items()}
+        facts = {"fingerprint": self.fingerprint, "epoch": epoch, "history": history, "resumed": self.resumed}
+        content = io.BytesIO()
+        torch.save(facts | states, content)
         with atomic(self.path) as temporary:
-            facts = {"fingerprint": self.fingerprint, "epoch": epoch, "history": history, "resumed": self.resumed}
-            torch.save(facts | states, temporary)
+            temporary.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
 
     def load(self, parts: dict[str, Any], device: torch.device) -> tuple[int, list[dict]]:
         """Restore `parts`; return (epochs done, their history), (0, []) if there is nothing to resume."""
         if not self.path.exists():
             return 0, []
         try:
-            saved = torch.load(self.path, map_location=device, weights_only=True)
+            content = self.path.read_bytes()
+            if hashlib.sha256(content[32:]).digest() != content[:32]:
+                raise ValueError
+            saved = torch.load(io.BytesIO(content[32:]), map_location=device, weights_only=True)
             if saved["fingerprint"] != self.fingerprint:
                 return 0, []
             for name, part in parts.items():
                 part.load_state_dict(saved[name])
             self.resumed = [*saved["resumed"], saved["epoch"]]
-        except (KeyError, ValueError, RuntimeError, EOFError, OSError) as error:
-            raise UserError(
-                f"{self.path}: this training state is damaged ({type(error).__name__}); "
-                "delete it to start the run anew."
-            ) from None
+        except (KeyError, ValueError, RuntimeError, OSError):  # of another version, or damaged
+            raise UserError(f"{self.path}: this training state is damaged; delete it to start the run anew.") from None
         return saved["epoch"], saved["history"]
 
     def remove(self) -> None:

@@ -95,6 +95,6 @@ def get_tables(wildcards):
 def get_tables_and_verdicts(wildcards):
     """The study's tables and verdicts, the only inputs of the report."""
     wanted = [f"{FOLDER}/tables/card.json", *(f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES)]
-    # if the report exists, list them anyway: `snakemake --report` shows them
-    done = [path for path in wanted if os.path.exists(path)]
-    return needs(wanted, [f"{FOLDER}/report/{name}" for name in REPORT_FILES]) or ancient(done)
+    # if all is done, list them anyway: `snakemake --report` shows them
+    done = all(map(os.path.exists, wanted))
+    return needs(wanted, [f"{FOLDER}/report/{name}" for name in REPORT_FILES]) or (ancient(wanted) if done else [])
