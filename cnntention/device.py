@@ -42,7 +42,7 @@ def prepare_torch(threads: int, device: torch.device, asked: str = "fp32", deter
         torch.utils.deterministic.fill_uninitialized_memory = False  # filling with NaN is for debugging
 
 
-def state() -> dict:
+def settings() -> dict:
     """The current settings of this process on its GPU."""
     return {
         "slots": slots.count(),

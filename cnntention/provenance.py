@@ -53,13 +53,12 @@ def describe(device=None, threads: int | None = None) -> dict:
     if device is not None:
         import torch
 
-        from cnntention.device import state
+        from cnntention.device import settings
 
         on_gpu = device.type == "cuda"
-        gpu = torch.cuda.get_device_name(device) if on_gpu else None
-        facts |= {"device": device.type, "gpu": gpu, "threads": threads} | (state() if on_gpu else {})
-        if device.type == "cpu":
-            facts["isa"] = torch.backends.cpu.get_cpu_capability()
+        facts |= {"isa": torch.backends.cpu.get_cpu_capability(), "threads": threads, "device": device.type}
+        facts["gpu"] = torch.cuda.get_device_name(device) if on_gpu else None
+        facts["gpu_settings"] = settings() if on_gpu else None
     return facts
 
 
@@ -68,5 +67,4 @@ def hardware(made: "Provenance", precision: "Precision | None" = None) -> str:
     note = EMULATED[precision.asked] if precision and not precision.native else ""
     if made.gpu:
         return made.gpu + note
-    threads = made.threads
-    return made.cpu + (f", {threads} thread{'s' if threads != 1 else ''}" if threads else "") + note
+    return f"{made.cpu}, {made.threads} thread{'s' if made.threads != 1 else ''}{note}"

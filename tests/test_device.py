@@ -12,6 +12,7 @@ from cnntention.config import load, parse_study
 from cnntention.errors import UserError, explained
 from cnntention.models.attention import KINDS, Attention
 from cnntention.models.registry import has_deterministic_form
+from cnntention.results.records import GpuSettings, Provenance
 
 GPU = torch.device("cuda", 1)
 
@@ -74,7 +75,7 @@ def test_what_is_set_on_a_gpu(prepared, precision, value):
     assert not torch.is_deterministic_algorithms_warn_only_enabled()
     assert not torch.utils.deterministic.fill_uninitialized_memory
     torch.nn.Conv2d(1, 1, 1)(torch.zeros(1, 1, 2, 2))  # at::convolution reads the cuDNN switch on every device
-    found = device.state()
+    found = device.settings()
     assert found == {"slots": 1, "mps": False, "tf32": value == "tf32", "deterministic": True}
 
 
@@ -82,9 +83,9 @@ def test_run_json_says_what_was_set(prepared, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     os.environ["CNNTENTION_GPU_SLOTS"] = "3"
     prepared("fp32", deterministic=False)
-    facts = provenance.describe(GPU, 1)
-    assert [facts[name] for name in ("slots", "tf32", "deterministic")] == [3, False, False]
-    assert "slots" not in provenance.describe(torch.device("cpu"), 1)
+    made = Provenance(**provenance.describe(GPU, 1))
+    assert made.gpu_settings == GpuSettings(slots=3, mps=False, tf32=False, deterministic=False)
+    assert Provenance(**provenance.describe(torch.device("cpu"), 1)).gpu_settings is None
 
 
 def test_the_cpu_is_left_alone(monkeypatch):

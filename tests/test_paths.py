@@ -20,7 +20,7 @@ def keys(study: Study) -> dict[str, object]:
     return {
         "data": [paths.data_folder(study, name) for name in study.datasets_used()],
         "runs": [run.folder for run in study.runs()],
-        "examinations": [paths.examination_key(study, name) for name in study.datasets_used()],
+        "examinations": [study.examination_key(name) for name in study.datasets_used()],
         "profile": [paths.profile_path(study, name) for name in study.datasets_used()],
         "study": paths.study_folder(study),
     }

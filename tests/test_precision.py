@@ -100,7 +100,8 @@ def test_a_run_says_it_first_and_records_it(tmp_path, monkeypatch, capsys, cpu):
 
 def test_the_report_shows_it_beside_the_hardware():
     facts = {"commit": "c", "python": "3", "libraries": {}, "system": "s", "cpu": "a CPU", "cores": 2, "threads": 2}
-    made, gpu = Provenance(**facts), Provenance(**facts, gpu="Tesla T4")
+    facts |= {"isa": "AVX2", "device": "cpu", "gpu": None, "gpu_settings": None}
+    made, gpu = Provenance(**facts), Provenance(**facts | {"gpu": "Tesla T4"})
     assert provenance.hardware(made, Precision(asked="bf16", native=False)) == "a CPU, 2 threads, bf16 emulated"
     assert provenance.hardware(made, Precision(asked="bf16", native=True)) == "a CPU, 2 threads"
     assert provenance.hardware(gpu, Precision(asked="tf32", native=False)) == "Tesla T4, tf32 as fp32"

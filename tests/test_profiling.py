@@ -6,6 +6,7 @@ import torch
 from conftest import ROOT
 from torch import nn
 
+from cnntention import provenance
 from cnntention.config import STAGES, Model, Profiling, load, parse_study
 from cnntention.models.registry import build
 from cnntention.profiling import measure as profiling
@@ -208,7 +209,6 @@ def test_the_cost_table(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = parse_study(small)
     models = {"looking": made_up(25, 50, 100), "tiny": made_up(10, 20, 40)}
-    facts = {"cpu": "a CPU", "threads": 1, "commit": "abc"}
     found = Profile(
         dataset="cues",
         image=(3, 8, 8),
@@ -216,7 +216,7 @@ def test_the_cost_table(small, tmp_path, monkeypatch):
         energy="none here",
         models=models,
         made="",
-        provenance=facts,
+        provenance=provenance.describe(torch.device("cpu"), 1),
     )
     found.write(path(small))
     tiny, looking = cost_rows(study)
@@ -225,4 +225,8 @@ def test_the_cost_table(small, tmp_path, monkeypatch):
         assert [getattr(looking, f"{time}_ms{end}") for end in ("", "_q25", "_q75")] == [50, 37.5, 75]
     assert [getattr(looking, f"training_step_ratio{end}") for end in ("", "_q25", "_q75")] == [2.5] * 3
     assert (looking.macs, looking.macs_ratio, looking.training_images_per_s, looking.image) == (2500, 2.5, 160, "3x8x8")
-    assert (looking.energy, looking.hardware, looking.training_step_joules) == ("none here", "a CPU, 1 thread", None)
+    assert (looking.energy, looking.hardware, looking.training_step_joules) == (
+        "none here",
+        f"{provenance.cpu_name()}, 1 thread",
+        None,
+    )

@@ -148,8 +148,22 @@ class Study(Strict):
             self._run_keys[dataset, model, recipe] = key
         return Run(dataset=dataset, model=model, recipe=recipe, seed=seed, key=key)
 
+    def examination_key(self, dataset: str) -> str:
+        """Of how a run is scored, diagnosed and explained. What is scored, its weights, the run's key determines."""
+        if dataset not in self._examination_keys:
+            settings = self.model_dump(mode="json", include={"evaluation", "diagnostics"})
+            settings["explanation"] = self.explanation.model_dump(mode="json", exclude={"showcase", "foreground"})
+            of_dataset = [list(self.explanation.showcase.get(dataset, ())), self.explanation.foreground.get(dataset)]
+            steps = [versions.EVALUATION, versions.DIAGNOSIS, versions.EXPLANATION]
+            self._examination_keys[dataset] = digest([settings, of_dataset, *steps])
+        return self._examination_keys[dataset]
+
     @cached_property
     def _run_keys(self) -> dict[tuple[str, str, str], str]:
+        return {}
+
+    @cached_property
+    def _examination_keys(self) -> dict[str, str]:
         return {}
 
     def runs_of(self, experiment: str) -> list["Run"]:
@@ -168,6 +182,11 @@ class Study(Strict):
         """(dataset, model, recipe) of the experiment's runs, each once, in the order of its grids."""
         grids = self.experiments[experiment].grid
         return list(dict.fromkeys((d, m, r) for g in grids for d in g.datasets for r in g.recipes for m in g.models))
+
+    @cached_property
+    def shown(self) -> frozenset["Run"]:
+        """The first run of each cell: the report shows its maps."""
+        return frozenset({(run.dataset, run.model, run.recipe): run for run in reversed(self.runs())}.values())
 
     def runs(self, experiments: Iterable[str] | None = None) -> list["Run"]:
         """The run table: every run of the chosen experiments (default: the study's), each once."""

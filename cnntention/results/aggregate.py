@@ -96,8 +96,8 @@ def shown_maps(runs: list[ExaminedRun]) -> dict[str, np.ndarray]:
         cell = f"{run.dataset}/{run.model}/{run.recipe}"
         if f"{cell}/seed" in chosen:
             continue
-        path = each.examination / "explanations.safetensors"
-        arrays, count = files.read_tensors(path), card.showcase + SHOWN_IMAGES
+        arrays = files.read_tensors(each.examination / paths.MAPS, card.sha256)
+        count = card.showcase + SHOWN_IMAGES
         chosen[f"{run.dataset}/index"] = np.array(card.test_images[:count])
         chosen[f"{run.dataset}/showcase"] = np.array([card.showcase])
         for name in ("images", "labels"):

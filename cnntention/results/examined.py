@@ -24,9 +24,14 @@ class ExaminedRun:
         self.metrics: Metrics = self.read(Metrics, "metrics.json")
         self.diagnosis: Diagnosis = self.read(Diagnosis, "attention.json")
         self.explanations: Explanations = self.read(Explanations, "explanations.json")
-        files.read_bytes(self.folder / "model.safetensors", self.made.weights_sha256)
-        files.read_bytes(self.examination / "predictions.safetensors", self.metrics.predictions_sha256)
-        files.read_bytes(self.examination / "explanations.safetensors", self.explanations.sha256)
+        arrays = {  # files that the tables do not need
+            self.folder / "model.safetensors": self.made.weights_sha256,
+            self.examination / "predictions.safetensors": self.metrics.predictions_sha256,
+            self.examination / paths.MAPS: self.explanations.sha256,
+        }
+        for path, recorded in arrays.items():
+            if path.exists():
+                files.read_bytes(path, recorded)
         self.history = self.read_history()
 
     @property

@@ -37,9 +37,10 @@ def write_tables(study: Study, out: Path) -> None:
     frames = {name: frame(rows, TABLES[name]) for name, rows in made.items()}
     frames["cells"] = frame(cell_rows(study, frames["runs"]), tables.CellRow)
     frames["published"] = frame(published_rows(study, frames["runs"]), tables.PublishedRow)
+    maps = shown_maps(runs)  # before anything is written, since it may find a file missing
     for name, table in frames.items():
         files.write_csv(out / f"{name}.csv", table)
-    files.write_tensors(out / "explanations.safetensors", shown_maps(runs))
+    files.write_tensors(out / paths.MAPS, maps)
     files.write_json(out / "study.json", study.part().model_dump(mode="json"))
     written = [f"{name}.csv" for name in frames] + ["explanations.safetensors", "study.json"]
     write_card(out, study.study.name, paths.study_key(study), written, runs=len(runs))

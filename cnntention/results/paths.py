@@ -20,6 +20,8 @@ EXAMINATION_FILES = (
     "explanations.safetensors",
 )
 """What `examine` leaves. Each file is written whole, and last the JSON that describes what lies beside it."""
+MAPS = "explanations.safetensors"
+"""Of each cell's first run: the maps that the report shows."""
 SPLIT_FILES = ("card.json", "train.safetensors", "val.safetensors", "test.safetensors")
 VERDICT_FILES = ("tests.csv", "claims.csv", "card.json")
 STUDY_PARTS = ("tables", "verdicts", "report")
@@ -30,16 +32,8 @@ def data_folder(study: Study, dataset: str) -> str:
     return f"data/{dataset}/{study.data_key(dataset)}"
 
 
-def examination_key(study: Study, dataset: str) -> str:
-    """Of how a run is scored, diagnosed and explained. What is scored, its weights, the run's own key determines."""
-    settings = study.model_dump(mode="json", include={"evaluation", "diagnostics"})
-    settings["explanation"] = study.explanation.model_dump(mode="json", exclude={"showcase", "foreground"})
-    of_dataset = [list(study.explanation.showcase.get(dataset, ())), study.explanation.foreground.get(dataset)]
-    return digest([settings, of_dataset, versions.EVALUATION, versions.DIAGNOSIS, versions.EXPLANATION])
-
-
 def examination_folder(study: Study, run: Run) -> str:
-    return f"{run.folder}/examination-{examination_key(study, run.dataset)}"
+    return f"{run.folder}/examination-{study.examination_key(run.dataset)}"
 
 
 def profile_path(study: Study, dataset: str) -> str:
@@ -59,14 +53,23 @@ def files_of_examination(study: Study, run: Run) -> list[str]:
     return [f"{folder}/{name}" for name in EXAMINATION_FILES]
 
 
+def told_of_run(run: Run) -> list[str]:
+    """Of `files_of_run` those that the tables are made of."""
+    return [f"{run.folder}/run.json", f"{run.folder}/history.csv"]
+
+
+def told_of_examination(study: Study, run: Run) -> list[str]:
+    """Of `files_of_examination` those that the tables are made of; of each cell's first run also the maps."""
+    folder, names = examination_folder(study, run), [name for name in EXAMINATION_FILES if name.endswith(".json")]
+    return [f"{folder}/{name}" for name in (*names, *([MAPS] if run in study.shown else []))]
+
+
 def study_inputs(study: Study) -> list[str]:
-    """All that the study's tables are made of."""
-    keys = {dataset: examination_key(study, dataset) for dataset in study.datasets_used()}
+    """All that the study's tables are made of: text, and few maps. So an examined study needs no weights."""
     found = []
     for run in study.runs():
-        found += files_of_run(run)
-        found += [f"{run.folder}/examination-{keys[run.dataset]}/{name}" for name in EXAMINATION_FILES]
-    for dataset in keys:
+        found += [*told_of_run(run), *told_of_examination(study, run)]
+    for dataset in study.datasets_used():
         found += [f"{data_folder(study, dataset)}/card.json", profile_path(study, dataset)]
     return found
 

@@ -34,8 +34,18 @@ class Precision(Record):
     """Whether the device has it; else it was emulated."""
 
 
+class GpuSettings(Record):
+    """`device.settings`."""
+
+    slots: int
+    """How many jobs may share it."""
+    mps: bool
+    tf32: bool
+    deterministic: bool
+
+
 class Provenance(Record):
-    """The code, libraries and machine that made a result; see `provenance.describe`."""
+    """The code, libraries and machine that made a run or a profile; see `provenance.describe`."""
 
     commit: str
     python: str
@@ -43,17 +53,13 @@ class Provenance(Record):
     system: str
     cpu: str
     cores: int
-    isa: str | None = None
-    """The instructions that torch uses of a CPU."""
-    device: str | None = None
-    """cpu, cuda or mps; empty for a step that computes no network."""
-    gpu: str | None = None
-    threads: int | None = None
-    slots: int | None = None
-    """On a GPU: how many jobs may share it."""
-    mps: bool | None = None
-    tf32: bool | None = None
-    deterministic: bool | None = None
+    isa: str
+    """The vector instructions that torch uses, such as AVX2."""
+    threads: int
+    device: str
+    """cpu, cuda or mps."""
+    gpu: str | None
+    gpu_settings: GpuSettings | None
 
 
 class RunRecord(Record):

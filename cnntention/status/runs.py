@@ -3,6 +3,7 @@
 import fcntl
 import json
 import math
+import os
 import platform
 import re
 import time
@@ -59,11 +60,11 @@ class RunStatus:
 
 def look_at(study: Study) -> list[RunStatus]:
     """The state of every run, in the run table's order."""
-    keys = {dataset: paths.examination_key(study, dataset) for dataset in study.datasets_used()}
-    return [look_at_run(run, study.recipes[run.recipe].epochs, keys[run.dataset]) for run in study.runs()]
+    return [look_at_run(study, run) for run in study.runs()]
 
 
-def look_at_run(run: Run, planned: int, examination: str) -> RunStatus:
+def look_at_run(study: Study, run: Run) -> RunStatus:
+    planned = study.recipes[run.recipe].epochs
     folder = Path(run.folder)
     state, log, table = Path("state", *folder.parts[2:]), folder / "train.log", folder / "history.csv"
     lock, state = state.with_suffix(".lock"), state.with_suffix(".pt")
@@ -71,7 +72,7 @@ def look_at_run(run: Run, planned: int, examination: str) -> RunStatus:
         return RunStatus(run, Phase.WAITING, planned)
     alive = in_training(lock, [lock, state, table, log])  # before run.json, which is written while the lock is held
     if (folder / "run.json").exists():
-        return finished(run, planned, examination)
+        return finished(study, run, planned)
     names, *rows = [line.split(",") for line in read(table).splitlines()] or [[]]
     history = [dict(zip(names, map(number, row), strict=False)) for row in rows]
     epochs = len(history)
@@ -85,10 +86,10 @@ def look_at_run(run: Run, planned: int, examination: str) -> RunStatus:
     return RunStatus(run, phase, planned, epochs, last.get("images_per_s"), last, failure=failure)
 
 
-def finished(run: Run, planned: int, examination: str) -> RunStatus:
-    folder = Path(run.folder, f"examination-{examination}")
-    log = Path("logs/examine", *Path(run.folder).parts[2:-1], f"seed{run.seed}-{examination}.log")
-    examined = all((folder / name).exists() for name in paths.EXAMINATION_FILES)
+def finished(study: Study, run: Run, planned: int) -> RunStatus:
+    folder = Path(paths.examination_folder(study, run))
+    log = Path("logs/examine", *folder.parts[2:-2], f"{folder.parent.name}-{study.examination_key(run.dataset)}.log")
+    examined = all(map(os.path.exists, paths.told_of_examination(study, run)))
     images_per_s = number(read_json(Path(run.folder, "run.json")).get("images_per_s"))
     top1 = number(read_json(folder / "metrics.json").get("top1"))
     failure = None if examined else failed("examine", run.name, log)

@@ -52,6 +52,13 @@ def splits(dataset, *names):
     return [f"{folder}/card.json", *(f"{folder}/{name}.safetensors" for name in names)]
 
 
+def told(run):
+    """Whether the run is examined, and only the report is asked for: that needs no weights."""
+    asked = workflow.dag_settings.targets | workflow.dag_settings.target_jobs
+    only_report = workflow.is_main_process and asked <= {"all", "publish"}
+    return only_report and all(map(os.path.exists, paths.told_of_examination(STUDY, run)))
+
+
 def run_of(wildcards):
     """The run that the wildcards name."""
     return STUDY.run(wildcards.dataset, wildcards.model, wildcards.recipe, int(wildcards.seed))
@@ -60,21 +67,23 @@ def run_of(wildcards):
 def get_archives(wildcards):
     """The source files of a dataset; none if it is generated."""
     archives = STUDY.datasets[wildcards.dataset].source.archives.values()
-    made = [f"data/{wildcards.dataset}/{wildcards.key}/{name}" for name in paths.SPLIT_FILES]
+    files = ["card.json"] if all(told(run) for run in RUNS if run.dataset == wildcards.dataset) else paths.SPLIT_FILES
+    made = [f"data/{wildcards.dataset}/{wildcards.key}/{name}" for name in files]
     return needs([raw_path(wildcards.dataset, archive) for archive in archives], made)
 
 
 def get_training_data(wildcards):
     """The train split and the monitored one: val, or test where the recipe repeats the original study."""
+    run = run_of(wildcards)
     wanted = splits(wildcards.dataset, "train", STUDY.recipes[wildcards.recipe].monitor)
-    return needs(wanted, paths.files_of_run(run_of(wildcards)))
+    return needs(wanted, paths.told_of_run(run) if told(run) else paths.files_of_run(run))
 
 
 def get_run_and_test(wildcards):
     """A finished run and the test split."""
     run = run_of(wildcards)
     wanted = [*paths.files_of_run(run), *splits(wildcards.dataset, "test")]
-    return needs(wanted, paths.files_of_examination(STUDY, run))
+    return needs(wanted, paths.told_of_examination(STUDY, run) if told(run) else paths.files_of_examination(STUDY, run))
 
 
 def get_profile_inputs(wildcards):
