@@ -39,7 +39,7 @@ def jobs_of(*targets: str) -> list:
             snakefile=Path("Snakefile"),
         )
         triggers = frozenset({RerunTrigger.MTIME})
-        dag = workflow.dag(DAGSettings(targets=set(targets), rerun_triggers=triggers, force_incomplete=True))
+        dag = workflow.dag(DAGSettings(targets=list(targets), rerun_triggers=triggers, force_incomplete=True))
         execution = ExecutionSettings(lock=False, ignore_incomplete=True, keep_incomplete=True)
         dag.execute_workflow(pseudo_executor="dryrun", execution_settings=execution)
         finished = workflow._workflow.dag.finished_jobs  # a dry run ends those that it would run
