@@ -48,9 +48,11 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
 
     def on_epoch(history: list[dict], parts: dict) -> None:
         files.write_rows(folder / "history.csv", history)
-        progress.epoch(history[-1])
-        if not finished(history, recipe):
+        left = not finished(history, recipe)
+        if left:
             state.save(len(history), history, parts)
+        progress.epoch(history[-1])
+        if left:
             pause.taken(run.name, f"after epoch {len(history)}")
 
     with state.owned(), pause.listening():
