@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from cnntention.arguments import OPTIONS
 from cnntention.config import Study, load
 from cnntention.errors import UserError, explained
 
@@ -44,13 +45,14 @@ def parser() -> argparse.ArgumentParser:
     def step(name: str, function, *options: str) -> None:
         sub = steps.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(step=function)
-        if name == "status":
+        if name in ("status", "verify"):
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
         elif name not in ("clean", "schema"):
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
-        for option in options:
-            sub.add_argument(f"--{option}", **OPTIONS[option])
+        for option in options:  # one with a question mark may be left out
+            option, *optional = option.split("?")
+            sub.add_argument(f"--{option}", **OPTIONS[option] | ({"required": False} if optional else {}))
 
     step("fetch", fetch, "dataset", "out")
     step("prepare", prepare, "dataset", "out")
@@ -64,34 +66,12 @@ def parser() -> argparse.ArgumentParser:
     step("judge", judge, "tables", "out")
     step("report", report, "tables", "verdicts", "out")
     step("publish", publish, "readme")
+    step("verify", verify, "run?", "runs", "seed", "tables?")
+    step("rocrate", rocrate)
     step("clean", clean, "study", "delete")
     step("status", status, "watch", "estimate")
     step("schema", schema, "out")
     return top
-
-
-OPTIONS: dict[str, dict] = {
-    "dataset": {"required": True, "help": "a dataset's name"},
-    "run": {"required": True, "help": "results/runs/DATASET/MODEL/RECIPE-KEY/seedK"},
-    "out": {"required": True, "help": "the file or folder to write"},
-    "tables": {"required": True, "help": "the folder that `summarise` wrote"},
-    "verdicts": {"required": True, "help": "the folder that `judge` wrote"},
-    "study": {
-        "action": "append",
-        "nargs": "+",
-        "default": [],
-        "metavar": "FILE",
-        "help": "the configuration of one more study that counts, laid over config.yaml; may be repeated (config.yaml "
-        "alone and with each file of workflow/studies/ counts anyway)",
-    },
-    "delete": {"action": "store_true", "help": "remove them"},
-    "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
-    "state": {"required": True, "help": "file of the training state while the run is unfinished"},
-    "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
-    "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},
-    "estimate": {"action": "store_true", "help": "before the start: time a few training steps of each model here"},
-    "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},
-}
 
 
 def configured(args: argparse.Namespace) -> Study:
@@ -225,6 +205,25 @@ def publish(args: argparse.Namespace) -> None:
     from cnntention.results import paths
 
     publish_study(Path(paths.study_folder(load(args.config))), Path("results/published"), Path(args.readme))
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Check a study's files against their recorded hashes, and train some of its runs again."""
+    from cnntention.results.paths import find_run
+    from cnntention.status.command import overlaid
+    from cnntention.verification.command import verify_study
+
+    args.config = overlaid(args.config)
+    study = configured(args)
+    run = find_run(study, args.run) if args.run else None
+    verify_study(study, run, args.runs, args.seed, Path(args.tables) if args.tables else None)
+
+
+def rocrate(args: argparse.Namespace) -> None:
+    """Describe a finished study as a Workflow Run RO-Crate, in its folder."""
+    from cnntention.crate import write_crate
+
+    write_crate(load(args.config))
 
 
 def clean(args: argparse.Namespace) -> None:
