@@ -32,7 +32,7 @@ def verify_study(study: Study, run: Run | None, count: int, seed: int, published
         raise UserError(
             f"--run: of {run.folder}, or of its data, files are absent or wrong; run `dvc pull` or snakemake."
         )
-    chosen = [run] if run else random.Random(seed).sample(ready, min(count, len(ready)))
+    chosen = [run] if run else random.Random(seed).sample(ready, max(0, min(count, len(ready))))
     if count and not chosen:
         print("No run is trained again: none is finished whose files and data are here, and right.")
     result = Verification(
