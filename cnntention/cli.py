@@ -44,13 +44,14 @@ def parser() -> argparse.ArgumentParser:
         function = getattr(commands, name)
         sub = steps.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(step=function)
-        if name == "status":
+        if name in ("status", "verify"):
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
         elif name not in ("clean", "schema"):
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
-        for option in options:
-            sub.add_argument(f"--{option}", **OPTIONS[option])
+        for option in options:  # one with a question mark may be left out
+            option, *optional = option.split("?")
+            sub.add_argument(f"--{option}", **OPTIONS[option] | ({"required": False} if optional else {}))
 
     step("fetch", "dataset", "out")
     step("prepare", "dataset", "out")
@@ -65,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
     step("report", "tables", "verdicts", "out")
     step("partial")
     step("publish", "readme")
+    step("verify", "run?", "runs", "seed", "tables?")
+    step("rocrate")
     step("clean", "study", "delete")
     step("status", "watch", "estimate")
     step("schema", "out")
@@ -89,6 +92,8 @@ OPTIONS: dict[str, dict] = {
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
     "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
+    "runs": {"type": int, "default": 1, "help": "how many finished runs to train again (default: 1; 0: only hashes)"},
+    "seed": {"type": int, "default": 0, "help": "another number chooses other runs"},
     "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},
     "estimate": {"action": "store_true", "help": "before the start: time a few training steps of each model here"},
     "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},

@@ -147,6 +147,25 @@ def publish(args: argparse.Namespace) -> None:
     publish_study(Path(paths.study_folder(load(args.config))), Path("results/published"), Path(args.readme))
 
 
+def verify(args: argparse.Namespace) -> None:
+    """Check a study's files against their recorded hashes, and train some of its runs again."""
+    from cnntention.results.paths import find_run
+    from cnntention.status.command import overlaid
+    from cnntention.verification.command import verify_study
+
+    args.config = overlaid(args.config)
+    study = configured(args)
+    run = find_run(study, args.run) if args.run else None
+    verify_study(study, run, args.runs, args.seed, Path(args.tables) if args.tables else None)
+
+
+def rocrate(args: argparse.Namespace) -> None:
+    """Describe a finished study as a Workflow Run RO-Crate, in its folder."""
+    from cnntention.crate import write_crate
+
+    write_crate(load(args.config))
+
+
 def clean(args: argparse.Namespace) -> None:
     """List what lies in results/ and data/ and no study refers to; with --delete, remove it."""
     from cnntention.results.clean import clean_results
