@@ -275,14 +275,13 @@ def test_moments_of_more_than_one_chunk():
 
 def refused(tmp_path, form, contents, *words, **keys) -> None:
     """Preparing must end in one sentence with these words, and leave what was there."""
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "card.json").write_text("{}")
+    files.write_record(tmp_path / "out" / "card.json", {"preparation_version": 0})
     with pytest.raises(UserError) as caught:
         prepare(tmp_path, form, contents, **keys)
     message = str(caught.value)
     assert all(word in message for word in words), message
     assert "\n" not in message
-    assert (tmp_path / "out" / "card.json").read_text() == "{}"
+    assert datasets.read_card(tmp_path / "out") == {"preparation_version": 0}
 
 
 @pytest.mark.parametrize(
