@@ -1,13 +1,16 @@
 """Preparing datasets: from archives built here byte by byte to splits and cards, and what breaks them."""
 
+import errno
 import gzip
 import hashlib
 import importlib.util
 import io
+import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ import pytest
 
 from cnntention import files
 from cnntention.config import Dataset, digest
-from cnntention.data import datasets
+from cnntention.data import datasets, readers
 from cnntention.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -368,7 +371,107 @@ def test_damaged_npz(tmp_path):
 def test_npy_is_no_npz(tmp_path):
     out = io.BytesIO()
     np.save(out, np.zeros(3))
-    refused(tmp_path, "npz", {"archive": out.getvalue()}, "one array, not an .npz")
+    refused(tmp_path, "npz", {"archive": out.getvalue()}, "File is not a zip file")
+
+
+def npy(shape, descr="|u1") -> bytes:
+    """An .npy that says more than it holds."""
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": shape})
+    return out.getvalue() + b"12345"
+
+
+def zipped(members: dict[str, bytes], compression=zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"no array", ["cannot be read", "magic string is not correct"]),
+        (npy((10**12,)), ["cannot be read"]),
+        (npy((2**40, 2**40)), ["cannot be read"]),
+        (npy((2,)), ["test_labels.npy is longer than its shape (2,)"]),
+        (npy((10**12,), "|V0"), ["is longer than its shape"]),
+        (npy((2,)).replace(b"{", b"("), ["cannot be read"]),
+        (bytes(1_500_000), ["unpacks to more than 1,000,000 bytes"]),
+    ],
+)
+def test_npz_that_claims_much(tmp_path, monkeypatch, content, words):
+    limited(monkeypatch)
+    with zipfile.ZipFile(io.BytesIO(npz(**npz_arrays()))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    refused(tmp_path, "npz", {"archive": zipped(members | {"test_labels.npy": content})}, *words)
+
+
+def test_npz_compressed_in_another_way(tmp_path):
+    archive = zipped({f"{name}.npy": b"" for name in npz_arrays()}, zipfile.ZIP_LZMA)
+    refused(tmp_path, "npz", {"archive": archive}, "is not compressed as by np.savez_compressed")
+
+
+def limited(monkeypatch, largest=1_000_000):
+    monkeypatch.setattr(readers, "LARGEST", largest)
+    monkeypatch.setattr(readers, "TOO_LARGE", f"unpacks to more than {largest:,} bytes")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([10_000] * 3, ["says 10000 x 10000 x 10000, which unpacks to more than"]),
+        ([1000, 10, 10], ["says 1000 x 10 x 10 but holds 1 bytes"]),
+        ([0, 2**32 - 1, 2**32 - 1], ["says 0 x ", "but holds more bytes"]),
+    ],
+)
+def test_idx_that_claims_much(tmp_path, sizes, words):
+    header = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in sizes)
+    refused(tmp_path, "idx", idx_contents() | {"train_images": gzip.compress(header + b"1", mtime=0)}, *words)
+
+
+def odd_tar(kind: str) -> bytes:
+    """A tar.gz that is small, and unpacks to much or for ever."""
+    out, name = io.BytesIO(), "batches.meta.txt"
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        for member, content in cifar10_members().items():
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            if member == name and kind == "sparse map":
+                info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 12}
+            archive.addfile(info, io.BytesIO(content))
+        info = tarfile.TarInfo(f"other/{name}x")
+        if kind == "sparse":
+            info.type = tarfile.GNUTYPE_SPARSE
+        elif kind == "header":
+            info.pax_headers = {"comment": "a" * 100_000}
+        elif kind == "large":
+            info.size = 1_000_000
+        for _ in range(1000 if kind == "many" else 1):
+            archive.addfile(info, io.BytesIO(bytes(info.size)))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("sparse", "is sparse"),
+        ("sparse map", "is sparse"),
+        ("header", "extended header of 100"),
+        ("large", "unpacks to more than 1,000,000 bytes"),
+        ("many", "has more than 1000 members"),
+    ],
+)
+def test_tar_that_unpacks_to_much(tmp_path, monkeypatch, kind, words):
+    limited(monkeypatch)
+    refused(tmp_path, "cifar-binary", {"archive": odd_tar(kind)}, words)
+
+
+def test_damaged_tar_header(tmp_path):
+    content = bytearray(gzip.decompress(tar(cifar10_members())))
+    content[content.index(b"batches.meta.txt")] ^= 1  # the last one: tarfile alone would take it for the end
+    refused(tmp_path, "cifar-binary", {"archive": gzip.compress(bytes(content))}, "has a damaged tar header")
 
 
 def test_another_file_than_configured(tmp_path):
@@ -382,6 +485,33 @@ def test_another_file_than_configured(tmp_path):
         datasets.prepare("mine", dataset, raw, tmp_path / "out")
     with pytest.raises(UserError, match="its file is not given"):
         datasets.prepare("mine", dataset, {}, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "card.json"])
+def test_a_folder_of_another_kind_is_left_alone(tmp_path, name):
+    if name == "card.json":
+        files.write_record(tmp_path / "out" / name, {"study": "small"})
+    else:
+        files.write_text(tmp_path / "out" / name, "mine")
+    before = (tmp_path / "out" / name).read_bytes()
+    with pytest.raises(UserError, match=f"not the folder of a prepared dataset .{name} is of another kind"):
+        prepare(tmp_path, "npz", {"archive": npz(**npz_arrays())})
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+    assert (tmp_path / "out" / name).read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_old_card(tmp_path, monkeypatch):
+    prepare(tmp_path, "npz", {"archive": npz(**npz_arrays())})
+    before = datasets.read_card(tmp_path / "out")
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(files, "sync", full)
+    with pytest.raises(UserError, match=r"out/train\.safetensors: cannot be written \(No space left on device\)"):
+        prepare(tmp_path, "npz", {"archive": npz(**npz_arrays())})
+    assert datasets.read_card(tmp_path / "out") == before
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 def test_broken_prepared_files(tmp_path):

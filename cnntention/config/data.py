@@ -24,9 +24,9 @@ class Archive(Strict):
     @classmethod
     def refuse_malformed(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            for url in urls:
-                _ = urlparse(url).port
-        except ValueError:  # not told: its text may hold a password
+            if any("\0" in url or urlparse(url).port == 0 for url in urls):
+                raise ValueError
+        except ValueError:  # also of urlparse; what it says may hold a password
             raise ValueError("is not a valid URL; write https://host/path, or the path of a local file") from None
         return urls
 

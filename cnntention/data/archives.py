@@ -2,6 +2,7 @@
 
 import http
 import io
+import itertools
 import os
 import queue
 import re
@@ -180,7 +181,7 @@ def receive(url: str, out: BinaryIO, name: str, bar: bool) -> None:
         said = response.headers.get("Content-Length", "")
         size = int(said) if re.fullmatch("[0-9]{1,20}", said) else None
         with tqdm(desc=name, total=size, unit="B", unit_scale=True, disable=not bar) as shown:
-            for chunk in response.iter_content(1 << 16):
+            for chunk in itertools.chain([b""], response.iter_content(1 << 16)):
                 if max(size or 0, out.tell() + len(chunk)) > LARGEST:
                     raise PlaceFailed(f"it sends more than {LARGEST:,} bytes")
                 out.write(chunk)
@@ -212,7 +213,7 @@ def explain(error: Exception) -> tuple[str, bool]:
         # requests wraps the system's message in three layers
         system = re.search(r"\[Errno -?\d+\] ([^'\")]+)", str(error))
         return f"cannot connect ({system[1] if system else 'no connection'})", True
-    return f"{type(error).__name__}, the URL or the answer is malformed", False
+    return f"the URL or the answer is malformed: {type(error).__name__}", False
 
 
 def bare(url: str) -> str:
