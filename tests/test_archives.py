@@ -381,18 +381,14 @@ def test_path_that_cannot_be(tmp_path, name):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
-def test_lock_that_cannot_be_written(tmp_path, environment):
-    """Not written whole, so not by files.atomic; the command has a sentence for it all the same."""
-    (tmp_path / "study.json").write_text(json.dumps(small_study()))
-    (tmp_path / "out").mkdir()
-    command = [sys.executable, "-m", "cnntention", "schema", "--out", "/dev/null/x"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    with (
-        pytest.raises(SystemExit),
-        unittest.mock.patch.object(cli, "schema", side_effect=OSError(30, "Read-only", "a.lock")),
-    ):
-        sys.exit(cli.main(["schema", "--out", "x"]))
+def test_a_command_ends_in_one_sentence(monkeypatch, capsys):
+    assert cli.main(["schema", "--out", "/dev/null/x"]) == 1
+    refused = OSError(errno.EROFS, "Read-only file system", "a.lock")  # of a file that files.atomic does not write
+    monkeypatch.setattr(files, "write_json", unittest.mock.Mock(side_effect=refused))
+    assert cli.main(["schema", "--out", "x"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("cnntention schema: /dev/null/x: cannot be written (")
+    assert second.startswith("cnntention schema: a.lock: Read-only file system; ")
 
 
 # --- files --------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import unittest.mock
 import zipfile
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from cnntention import files
-from cnntention.config import Dataset, digest
+from cnntention.config import Dataset, digest, parse_study
 from cnntention.data import datasets, readers
 from cnntention.errors import UserError
 
@@ -265,6 +266,37 @@ def test_card(tmp_path):
     assert (card["name"], card["format"], card["licence"]) == ("mine", "npz", "CC0")
 
 
+def test_nothing_published_has_credentials(tmp_path, monkeypatch, small):
+    from cnntention.models.registry import build
+    from cnntention.results import gather
+    from cnntention.results.aggregate import dataset_rows
+    from cnntention.results.paths import data_folder
+    from cnntention.training import command
+
+    monkeypatch.chdir(tmp_path)
+    config, raw = source(tmp_path / "raw", "npz", {"archive": npz(**npz_arrays())})
+    config["archive"]["urls"] = ["https://me:secret@host/a.npz?token=secret", "file.npz"]
+    small["datasets"]["cues"] = {"source": config, "validation_images": 10}
+    study = parse_study(small)
+    run, folder = study.runs()[0], data_folder(study, "cues")
+    card = datasets.prepare("cues", study.datasets["cues"], raw, Path(folder))
+    assert card["source"]["archive"]["urls"] == ["https://host/a.npz", "file.npz"]
+    assert [row.source for row in dataset_rows(study)] == ["https://host/a.npz"]
+    row = dict.fromkeys(["train_loss", "train_accuracy", "val_loss", "val_accuracy", "images_per_s", "seconds"], 1.0)
+    told = command.describe(study, run, build(study.models[run.model], 2, 5, 0), card, [row | {"epoch": 1}])
+    assert told["dataset"]["source"]["archive"]["urls"] == ["https://host/a.npz", "file.npz"]
+    written = []
+    monkeypatch.setattr(gather.files, "write_json", lambda path, value: written.append(value))
+    for name in ("ExaminedRun", "frame", "cost_rows", "cell_rows", "published_rows", "shown_maps", "write_card"):
+        monkeypatch.setattr(gather, name, unittest.mock.MagicMock())
+    for name in ("write_csv", "write_tensors"):
+        monkeypatch.setattr(gather.files, name, lambda path, value: None)
+    monkeypatch.setattr(gather, "run_row", lambda study, run: None)
+    gather.write_tables(study, tmp_path / "tables")
+    assert written
+    assert "secret" not in str([card, told, written])
+
+
 def test_moments_of_more_than_one_chunk():
     pixels = images(2300, 3, 4, 4)
     mean, sd = datasets.moments(pixels)
@@ -446,8 +478,8 @@ def odd_tar(kind: str) -> bytes:
             info.type = tarfile.GNUTYPE_SPARSE
         elif kind == "header":
             info.pax_headers = {"comment": "a" * 100_000}
-        elif kind == "large":
-            info.size = 1_000_000
+        elif kind.startswith("large"):
+            info.size = 1_000_000 if kind == "large" else 1_000_001
         for _ in range(1000 if kind == "many" else 1):
             archive.addfile(info, io.BytesIO(bytes(info.size)))
     return out.getvalue()
@@ -459,6 +491,7 @@ def odd_tar(kind: str) -> bytes:
         ("sparse", "is sparse"),
         ("sparse map", "is sparse"),
         ("header", "extended header of 100"),
+        ("larger", "unpacks to more than 1,000,000 bytes"),
         ("large", "unpacks to more than 1,000,000 bytes"),
         ("many", "has more than 1000 members"),
     ],

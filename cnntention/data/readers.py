@@ -148,6 +148,8 @@ class Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, *args) -> tarfile.TarInfo:
         header = super().frombuf(*args)
+        if header.size > LARGEST:
+            raise tarfile.ReadError(TOO_LARGE)
         if header.type == tarfile.GNUTYPE_SPARSE or (header.size > METADATA and not header.isreg()):
             raise tarfile.ReadError(f"{header.name} is sparse, or has an extended header of {header.size:,} bytes")
         return header
