@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlparse
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cnntention import versions
 from cnntention.config.base import Strict, may_extend, one_or_many
@@ -19,6 +19,16 @@ class Archive(Strict):
     """Where to fetch it, tried in order: http(s) URLs, or paths of local files."""
     sha256: Sha256
     """SHA-256 of the file, checked before it is read. It identifies the source; the URL does not."""
+
+    @field_validator("urls")
+    @classmethod
+    def refuse_malformed(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            if any("\0" in url or urlparse(url).port == 0 for url in urls):
+                raise ValueError
+        except ValueError:  # also of urlparse; what it says may hold a password
+            raise ValueError("is not a valid URL; write https://host/path, or the path of a local file") from None
+        return urls
 
     @property
     def filename(self) -> str:
