@@ -10,8 +10,10 @@ import os
 import sys
 from pathlib import Path
 
-from cnntention.config import Study, load
+from cnntention.config import Study, nearest
 from cnntention.errors import UserError, explained
+from cnntention.parsing import Parser, thread_count
+from cnntention.plan import load
 
 # These make the libraries compute fp32 in less, whatever the recipe says; oneDNN reads its own when torch is loaded.
 OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
@@ -38,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="cnntention", description="Steps of the CNNtention study.")
+    top = Parser(prog="cnntention", description="Steps of the CNNtention study.")
     steps = top.add_subparsers(dest="command", required=True, metavar="STEP")
 
     def step(name: str, function, *options: str) -> None:
@@ -87,7 +89,7 @@ OPTIONS: dict[str, dict] = {
     "delete": {"action": "store_true", "help": "remove them"},
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
-    "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
+    "threads": {"type": thread_count, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
     "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},
     "estimate": {"action": "store_true", "help": "before the start: time a few training steps of each model here"},
     "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},
@@ -105,8 +107,6 @@ def configured(args: argparse.Namespace) -> Study:
 
 
 def the_dataset(study: Study, name: str):
-    from cnntention.config import nearest
-
     if name not in study.datasets:
         raise UserError(f"--dataset: unknown dataset {name!r}{nearest(name, study.datasets)}.")
     return study.datasets[name]
