@@ -79,7 +79,10 @@ def extended(section: str, entries: Mapping[str, Any]) -> dict[str, Any]:
 class Strict(BaseModel):
     """A frozen part of the configuration. Unknown keys are errors that name the nearest known ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    # with a length pydantic reads text, and refuses what no file can hold: halves of characters
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, str_max_length=10_000
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -75,7 +75,7 @@ class CbamOptions(AttentionOptions):
 def plain(value: Any) -> Any:
     """What JSON can hold, so that it enters a run's key as it is: no date, no nan."""
     try:
-        json.dumps(value, allow_nan=False).encode()
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
         raise ValueError("give text, a finite number, true, false, null, or lists and mappings of these") from None
     return value
@@ -87,7 +87,7 @@ Plain = Annotated[Any, AfterValidator(plain)]
 class PluginOptions(BaseModel):
     """A kind that a file under `plugins` registers; its options are its constructor's keywords."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", str_max_length=10_000)
     kind: str
     """The name it was registered under."""
 

@@ -54,12 +54,14 @@ def check(study: Study) -> None:
             key = f"configuration: models.{name}.attention.{stage}"
             if options.kind not in KINDS:
                 raise UserError(f"{key}.kind: unknown attention kind {options.kind!r}{nearest(options.kind, KINDS)}.")
-            known, given = options_of(KINDS[options.kind]), options.model_dump(exclude={"kind"})
+            cls, i = KINDS[options.kind], STAGES.index(stage)
+            if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+                raise UserError(f"{key}.kind: {options.kind!r} is registered for {cls!r}, which is no nn.Module class.")
+            known, given = options_of(cls), options.model_dump(exclude={"kind"})
             for option in given:
                 if option not in known:
                     raise UserError(f"{key}: unknown key {option!r}{nearest(option, known)}.")
-            i = STAGES.index(stage)
-            trial = KINDS[options.kind], model.width * 2**i, given, i, model.placement == "stage"
+            trial = cls, model.width * 2**i, given, i, model.placement == "stage"
             if options.kind not in ATTENTION_OPTIONS and trial not in done:
                 tried(key, *trial)
                 done.append(trial)
