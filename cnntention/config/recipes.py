@@ -14,7 +14,7 @@ class Optimizer(Strict, json_schema_extra=may_be_partial):
 
     name: Literal["sgd", "adam", "adamw"]
     """Adam adds weight decay to the gradient (L2), AdamW does not; it matters for gates that start closed."""
-    lr: float = Field(gt=0, le=1e6)
+    lr: float = Field(gt=0, le=1e10)
     """Peak learning rate."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of SGD."""
@@ -22,7 +22,7 @@ class Optimizer(Strict, json_schema_extra=may_be_partial):
     """Whether SGD uses Nesterov's momentum."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Decay rates of the moments, for Adam and AdamW."""
-    weight_decay: float = Field(0.0, ge=0, le=1e6)
+    weight_decay: float = Field(0.0, ge=0, le=1e10)
     """Weight decay, as torch's optimizers define it."""
     decay_exempt: tuple[Literal["gates", "biases", "norms", "attention"], ...] = ()
     """Parameters without weight decay."""
