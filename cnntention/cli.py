@@ -11,6 +11,7 @@ import sys
 
 from cnntention import commands
 from cnntention.errors import UserError, explained
+from cnntention.parsing import Parser, thread_count
 
 # These make the libraries compute fp32 in less, whatever the recipe says; oneDNN reads its own when torch is loaded.
 OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="cnntention", description="Steps of the CNNtention study.")
+    top = Parser(prog="cnntention", description="Steps of the CNNtention study.")
     steps = top.add_subparsers(dest="command", required=True, metavar="STEP")
 
     def step(name: str, *options: str) -> None:
@@ -91,7 +92,7 @@ OPTIONS: dict[str, dict] = {
     "delete": {"action": "store_true", "help": "remove them"},
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
-    "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
+    "threads": {"type": thread_count, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
     "runs": {"type": int, "default": 1, "help": "how many finished runs to train again (default: 1; 0: only hashes)"},
     "seed": {"type": int, "default": 0, "help": "another number chooses other runs"},
     "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from cnntention.config import Study, load
+from cnntention.config import Study, nearest
 from cnntention.errors import UserError
+from cnntention.plan import load
 
 
 def configured(args: argparse.Namespace) -> Study:
@@ -18,8 +19,6 @@ def configured(args: argparse.Namespace) -> Study:
 
 
 def the_dataset(study: Study, name: str):
-    from cnntention.config import nearest
-
     if name not in study.datasets:
         raise UserError(f"--dataset: unknown dataset {name!r}{nearest(name, study.datasets)}.")
     return study.datasets[name]

@@ -47,6 +47,17 @@ def test_a_mistake_is_a_sentence(config, capsys, words, message):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("threads", ["0", "-1", "1.5", "many", "9999", "1" * 5000])
+def test_a_word_of_the_command_line_that_is_wrong_is_a_sentence(capsys, threads):
+    for words in (["train", "--config", "c", "--run", "r", "--state", "s", "--threads", threads], ["trian"], []):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        error = capsys.readouterr().err
+        assert end.value.code == 1
+        assert error.count("\n") == 1, error
+        assert "--threads" in error or "STEP" in error
+
+
 def test_a_step_works_by_itself_and_sees_what_is_not_its_runs(config, capsys, small):
     study = parse_study(small)
     run, _ = study.runs()

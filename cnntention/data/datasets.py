@@ -49,6 +49,8 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
         class_names = published.class_names
         count = len(class_names) if class_names else int(published.splits["train"][1].max()) + 1
         facts = {"classes": count, "class_names": class_names}
+    if max(size := splits["train"]["images"].shape[2:]) < 5:  # stage 3 would have one place, too few for BatchNorm
+        raise UserError(f"datasets.{name}.source: its images have {size[0]} x {size[1]} px; use 5 x 5 or larger ones.")
     for split, arrays in splits.items():
         files.write_tensors(out / f"{split}.safetensors", arrays)
     card = describe(name, dataset, splits, facts)

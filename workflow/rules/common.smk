@@ -15,7 +15,7 @@ from cnntention.errors import UserError
 from cnntention.results import paths
 
 try:
-    STUDY = plan.frozen() if workflow.remote_exec else parse_study(config)
+    STUDY = plan.checked(plan.frozen() if workflow.remote_exec else parse_study(config))
     if STUDY.plugins:
         from cnntention.models.registry import check
 
