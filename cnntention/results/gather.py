@@ -42,8 +42,7 @@ def write_tables(study: Study, out: Path) -> None:
         files.write_csv(out / f"{name}.csv", table)
     files.write_tensors(out / paths.MAPS, maps)
     files.write_json(out / "study.json", study.part().model_dump(mode="json"))
-    written = [f"{name}.csv" for name in frames] + ["explanations.safetensors", "study.json"]
-    write_card(out, study.study.name, paths.study_key(study), written, runs=len(runs))
+    write_card(out, study.study.name, paths.study_key(study), paths.TABLE_FILES[:-1], runs=len(runs))
 
 
 def rows_of(runs: list[ExaminedRun], kind: type[Row], parts) -> list[Row]:

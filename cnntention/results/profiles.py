@@ -1,11 +1,13 @@
 """The profile of a dataset's models, and the cost table made of it. Times in ms, memory in bytes, energy in joules."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnntention import provenance
 from cnntention.config import Study
+from cnntention.errors import UserError
 from cnntention.results import paths
 from cnntention.results.records import Parameters, Provenance
 from cnntention.results.rows import Record
@@ -38,6 +40,8 @@ class ModelProfile(Record):
 class Profile(Record):
     """results/profiles/<dataset>/<key>.json: all models of a dataset, measured in turn."""
 
+    key: str = ""
+    """Its file's name; empty in older ones."""
     dataset: str
     image: tuple[int, int, int]
     """Channels, height, width."""
@@ -54,7 +58,10 @@ def cost_rows(study: Study) -> list[CostRow]:
     """The rows of cost.csv."""
     rows = []
     for dataset in study.datasets_used():
-        profile, names = Profile.read(paths.profile_path(study, dataset)), study.models_on(dataset)
+        path, names = Path(paths.profile_path(study, dataset)), study.models_on(dataset)
+        profile = Profile.read(path)
+        if profile.key not in ("", path.stem):
+            raise UserError(f"{path}: is another profile, of key {profile.key}; delete it and run snakemake again.")
         base = next((profile.models[name] for name in names if not study.models[name].modules), None)
         batch = profile.settings["batch_size"]
         facts = {"dataset": dataset, "image": "x".join(map(str, profile.image)), "batch_size": batch}
