@@ -1,5 +1,6 @@
 """Damaged files: the step that reads one says so in one line and changes nothing, and its advice leads on."""
 
+import io
 import json
 import os
 import random
@@ -85,6 +86,11 @@ def lasting(value):
     return [lasting(v) for v in value] if isinstance(value, list) else value
 
 
+def without_times(table: bytes) -> str:
+    rows = pd.read_csv(io.BytesIO(table))
+    return rows[[name for name in rows if not TIMES.fullmatch(name)]].to_csv()
+
+
 def comparable(files_: dict[Path, bytes], without: Path) -> dict:
     """All results, without times and without one file."""
     found = {}
@@ -94,8 +100,7 @@ def comparable(files_: dict[Path, bytes], without: Path) -> dict:
         if path.suffix == ".json":
             content = lasting(json.loads(content))
         elif path.name == "history.csv":
-            table = pd.read_csv(path)
-            content = table.drop(columns=["seconds", "images_per_s"]).to_csv()
+            content = without_times(content)
         found[path] = content
     return found
 
@@ -201,8 +206,9 @@ def damaged(content: bytes, damage: str, other: bytes, draws: random.Random) -> 
         at = draws.randrange(len(content))
         return content[:at] + bytes([content[at] ^ 1 << draws.randrange(8)]) + content[at + 1 :]
     if damage == "a digit changed":
-        places = [found.start() for found in re.finditer(rb"\d", content)]
-        at = draws.choice(places)
+        at = draws.choice([found.start() for found in re.finditer(rb"\d", content)] or [-1])
+        if at < 0:
+            return content
         return (
             content[:at] + draws.choice(b"0123456789".replace(content[at : at + 1], b"")).to_bytes() + content[at + 1 :]
         )
