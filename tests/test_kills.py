@@ -39,7 +39,7 @@ def test_a_study_that_is_killed_ends_with_the_same_bytes(finished, tmp_path, env
         if process.poll() is None:
             os.killpg(process.pid, number) if kill[1] else process.send_signal(number)
         process.wait(60)
-        subprocess.run(["snakemake", "--unlock"], **quiet, check=True)
+        shutil.rmtree(tmp_path / ".snakemake/locks", ignore_errors=True)  # `snakemake --unlock`, in no time
     for _ in range(3):  # jobs of a call that was killed alone may still be at work
         done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True)
         assert "Traceback" not in done.stdout + done.stderr
