@@ -27,7 +27,7 @@ from cnntention.results import paths
 from cnntention.training.pause import Pause
 
 ORDER = ("prepare", "train", "examine", "profile", "summarise", "judge", "report")
-TIMES = re.compile("started|finished|made|.*seconds|images_per_s|.*_ms|training_memory_bytes|resumed.*")
+TIMES = re.compile("commit|started|finished|made|.*seconds|images_per_s|.*_ms|training_memory_bytes|resumed.*")
 HASHES = {"checksum", "history_sha256"}  # of what has times
 
 
@@ -286,7 +286,7 @@ def test_what_the_line_says_leads_on(made, capfd, pattern, reader):
         assert goes(), capfd.readouterr().err
         assert not jobs_of(*target)
         if not path.exists():  # the tables do without it
-            assert snakemake("evaluate_all")
+            assert snakemake("train_all", "evaluate_all")
         now = tree()
         same = {p for p in made.whole if p.suffix == ".safetensors" or p.name in ("metrics.json", "claims.csv")}
         assert all(now[p] == made.whole[p] for p in same)
