@@ -56,8 +56,12 @@ def fetch(args: argparse.Namespace) -> None:
 def prepare(args: argparse.Namespace) -> None:
     """Make a dataset's train, val and test splits and its card."""
     from cnntention.data import archives, datasets
+    from cnntention.results import paths
 
-    dataset = the_dataset(load(args.config), args.dataset)
+    study = load(args.config)
+    dataset, folder = the_dataset(study, args.dataset), paths.data_folder(study, args.dataset)
+    if Path(args.out).resolve() != Path(folder).resolve():
+        raise UserError(f"--out: with this configuration the folder of {args.dataset} is {folder}, not {args.out}.")
     raw = {f: Path(archives.raw_path(args.dataset, a)) for f, a in dataset.source.archives.items()}
     card = datasets.prepare(args.dataset, dataset, raw, Path(args.out))
     print(f"{args.out}: {', '.join(f'{count} {split}' for split, count in card['images'].items())} images")

@@ -81,9 +81,13 @@ def read_split(folder: Path, split: str) -> Split:
     return Split(arrays.pop("images"), arrays.pop("labels"), arrays)
 
 
-def read_card(folder: Path) -> dict:
-    """The card that `prepare` wrote; UserError if it is missing, broken or changed."""
-    return files.read_record(Path(folder) / "card.json")
+def read_card(folder: str | Path, dataset: Dataset | None = None) -> dict:
+    """The card that `prepare` wrote; UserError if it is missing, broken or changed, or not of this dataset."""
+    path = Path(folder) / "card.json"
+    card = files.read_record(path)
+    if dataset and card["key"] != digest(dataset.preparation()):
+        raise UserError(f"{path}: is of other data, of key {card['key']}; delete it and run snakemake again.")
+    return card
 
 
 # --- splitting ----------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ def read(tables: Path, verdicts: Path, names: Iterable[str] = tuple(TABLES)) -> 
     """The tables of both folders; UserError if these are not of one key, or a file is not what its card describes."""
     card = files.read_record(tables / "card.json")
     if files.read_record(verdicts / "card.json")["key"] != card["key"]:
-        raise UserError(f"{verdicts}: was judged on other tables than {tables} holds; run the step judge again.")
+        raise UserError(f"{verdicts}: is of other tables than {tables} holds; delete it and run snakemake again.")
     frames = {name: read_table(verdicts if name in VERDICTS else tables, name) for name in names}
     study = parse_study(files.read_json(tables / "study.json", card["sha256"]["study.json"]))
     return Results(tables, study, card, frames, Verification.of(tables.parent))

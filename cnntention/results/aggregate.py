@@ -9,6 +9,7 @@ from scipy import stats
 from cnntention import files
 from cnntention.config import Study
 from cnntention.data.archives import bare
+from cnntention.data.datasets import read_card
 from cnntention.results import paths, tables
 from cnntention.results.examined import ExaminedRun
 from cnntention.results.words import Ended
@@ -54,7 +55,8 @@ def interval(values: pd.Series) -> tuple[float | None, float | None]:
 
 def dataset_rows(study: Study) -> Iterator[tables.DatasetRow]:
     for name in study.datasets_used():
-        card, source = files.read_record(f"{paths.data_folder(study, name)}/card.json"), study.datasets[name].source
+        source = study.datasets[name].source
+        card = read_card(paths.data_folder(study, name), study.datasets[name])
         archives = source.archives.values()
         yield tables.DatasetRow(
             dataset=name,

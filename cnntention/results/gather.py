@@ -43,8 +43,8 @@ def write_tables(study: Study, out: Path, whole: Study | None = None, missing: S
         files.write_csv(out / f"{name}.csv", table)
     files.write_tensors(out / paths.MAPS, maps)
     files.write_json(out / "study.json", public(study.part().model_dump(mode="json")))
-    written = [f"{name}.csv" for name in frames] + ["explanations.safetensors", "study.json"]
-    write_card(out, study.study.name, paths.study_key(study), written, runs=len(runs), missing=list(missing))
+    facts = {"runs": len(runs), "missing": list(missing)}
+    write_card(out, study.study.name, paths.study_key(study), paths.TABLE_FILES[:-1], **facts)
 
 
 def rows_of(runs: list[ExaminedRun], kind: type[Row], parts) -> list[Row]:

@@ -23,6 +23,8 @@ EXAMINATION_FILES = (
 MAPS = "explanations.safetensors"
 """Of each cell's first run: the maps that the report shows."""
 SPLIT_FILES = ("card.json", "train.safetensors", "val.safetensors", "test.safetensors")
+TABLES = ("runs", "epochs", "gates", "modules", "maps", "road", "lookup", "cost", "datasets", "cells", "published")
+TABLE_FILES = (*(f"{name}.csv" for name in TABLES), MAPS, "study.json", "card.json")
 VERDICT_FILES = ("tests.csv", "claims.csv", "card.json")
 STUDY_PARTS = ("tables", "verdicts", "report")
 """Folders of a study's results; card.json is written last in each."""

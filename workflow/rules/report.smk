@@ -16,7 +16,7 @@ rule summarise:
     input:
         get_all_results,
     output:
-        "results/{study}/{key}/tables/card.json",
+        [f"results/{{study}}/{{key}}/tables/{name}" for name in paths.TABLE_FILES],
     log:
         "logs/summarise/{study}-{key}.log",
     benchmark:
@@ -119,6 +119,7 @@ rule publish:
     """Copy the report and tables to results/published/, and update the README's results."""
     input:
         [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
+        ancient(TABLES + VERDICTS),
     log:
         f"logs/publish/{STUDY.study.name}.log",
     localrule: True
