@@ -21,12 +21,12 @@ def by_dataset(cells: pd.DataFrame) -> Iterator[tuple[list[tuple[str]], pd.DataF
 
 
 def scores(results: Results, experiment: str) -> Table:
-    """A row a cell: runs, test accuracy, the difference from the baseline, and whether attention is alive and used."""
+    """A row a cell: runs, test accuracy, the difference from the baseline, and in how many runs attention is used."""
     cells, tests = results.of("cells", experiment), results.comparisons(experiment)
     cue, recipes = cells["solved"].notna().any(), cells["recipe"].nunique()
     tested, attends = len(tests) > 0, cells["alive"].notna().any()
     head = ["model", "runs", *(["solved"] if cue else []), "test accuracy, %"]
-    head += [*(["beside the baseline"] if tested else []), *(["attention alive, used"] if attends else [])]
+    head += [*(["beside the baseline"] if tested else []), *(["attention used in"] if attends else [])]
     rows: list[tuple[str, ...]] = []
     for title, subset in by_dataset(cells):
         rows += title
@@ -40,6 +40,8 @@ def scores(results: Results, experiment: str) -> Table:
     note = "Mean ± sample standard deviation over seeds."
     if tested:
         note += " ↑ ↓: significant; =: equal within the margin; in brackets the 95 % interval."
+    if attends:
+        note += " Attention is used if accuracy falls without it, and alive if it changes the features."
     return Table(tuple(head), tuple(rows), "l" + "r" * (len(head) - 1), note)
 
 
@@ -50,7 +52,8 @@ def runs(cell: pd.Series) -> str:
 def life(cell: pd.Series) -> str:
     if not num.known(cell["alive"]):
         return "no attention"
-    return f"{cell['alive']}, {cell['used']} of {cell['n'] - cell['diverged']}"
+    n = cell["n"] - cell["diverged"]
+    return f"{cell['used']} of {num.count(n, 'run')}" + (f" (alive in {cell['alive']})" if cell["alive"] < n else "")
 
 
 def beside(tests: pd.DataFrame, cell: pd.Series) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from cnntention.report.catalogue import asks_for_life
 from cnntention.report.numbers import count, difference, digits, interval, known, listing, size, unit, value
-from cnntention.report.reading import Results
+from cnntention.report.reading import Results, of_cell
 from cnntention.report.theme import MARKS
 from cnntention.results.words import Reason, State, Test, Verdict
 
@@ -185,15 +185,19 @@ def study_answer(results: Results) -> list[str]:
     better, worse = kinds == "higher", kinds == "lower"
     short = "Mixed" if better.any() and worse.any() else "No" if worse.all() else "Yes" if better[asked].all() else ""
     short = short or ("Sometimes" if better.any() else "Not shown")
-    up, down = (named(chosen[mask]) or "none" for mask in (better, worse))
+    up, down = (named(chosen[mask], results) or "none" for mask in (better, worse))
     where = f"in {count(int(asked.sum()), 'comparison')} {what}"
     head = f"{short}: {where}, the first is significantly better in {up} and significantly worse in {down}."
     return [head, life_of]
 
 
-def named(tests: pd.DataFrame) -> str:
-    """2 (cbam on mnist, cbam on cifar10)"""
-    names = [f"{row['model']} on {row['dataset']}" for _, row in tests.iterrows()]
+def named(tests: pd.DataFrame, results: Results) -> str:
+    """2 (cbam on mnist, self-attention on cifar10 with its attention unused)"""
+    names = []
+    for _, row in tests.iterrows():
+        cell = of_cell(results.of("cells", row["experiment"]), row).iloc[0]
+        unused = known(cell["used"]) and 2 * cell["used"] < cell["n"] - cell["diverged"]
+        names.append(f"{row['model']} on {row['dataset']}{' with its attention unused' if unused else ''}")
     return f"{len(names)} ({', '.join(dict.fromkeys(names))})" if names else ""
 
 
