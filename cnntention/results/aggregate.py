@@ -8,6 +8,7 @@ from scipy import stats
 
 from cnntention import files
 from cnntention.config import Study
+from cnntention.data.archives import bare
 from cnntention.data.datasets import read_card
 from cnntention.results import paths, tables
 from cnntention.results.examined import ExaminedRun
@@ -66,7 +67,7 @@ def dataset_rows(study: Study) -> Iterator[tables.DatasetRow]:
             class_names="; ".join(card["class_names"] or map(str, range(card["classes"]))),
             **card["images"],
             key=card["key"],
-            source="; ".join(archive.urls[0] for archive in archives) or "generated",
+            source="; ".join(bare(archive.urls[0]) for archive in archives) or "generated",
             source_sha256="; ".join(archive.sha256 for archive in archives),
         )
 

@@ -1,6 +1,6 @@
 """The summarise step: the results of all runs of a study become tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from cnntention import files, provenance
 from cnntention.config import Study
+from cnntention.data.archives import public
 from cnntention.results import paths, tables
 from cnntention.results.aggregate import cell_rows, dataset_rows, published_rows, shown_maps
 from cnntention.results.cards import write_card
@@ -20,8 +21,8 @@ from cnntention.results.words import Ended, State
 USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
 
 
-def write_tables(study: Study, out: Path) -> None:
-    """Write the study's tables, then card.json."""
+def write_tables(study: Study, out: Path, whole: Study | None = None, missing: Sequence[str] = ()) -> None:
+    """Write the study's tables, then card.json. `whole`: the study of which it is a part; `missing`: its other runs."""
     runs = [ExaminedRun(study, run) for run in study.runs()]
     made = {
         "runs": [run_row(study, run) for run in runs],
@@ -31,7 +32,7 @@ def write_tables(study: Study, out: Path) -> None:
         "maps": rows_of(runs, tables.MapRow, lambda run: run.explanations.localisation),
         "road": rows_of(runs, tables.RoadRow, lambda run: run.explanations.road),
         "lookup": rows_of(runs, tables.LookUpRow, lambda run: run.explanations.lookup),
-        "cost": cost_rows(study),
+        "cost": cost_rows(study, whole),
         "datasets": dataset_rows(study),
     }
     frames = {name: frame(rows, TABLES[name]) for name, rows in made.items()}
@@ -41,8 +42,9 @@ def write_tables(study: Study, out: Path) -> None:
     for name, table in frames.items():
         files.write_csv(out / f"{name}.csv", table)
     files.write_tensors(out / paths.MAPS, maps)
-    files.write_json(out / "study.json", study.part().model_dump(mode="json"))
-    write_card(out, study.study.name, paths.study_key(study), paths.TABLE_FILES[:-1], runs=len(runs))
+    files.write_json(out / "study.json", public(study.part().model_dump(mode="json")))
+    facts = {"runs": len(runs), "missing": list(missing)}
+    write_card(out, study.study.name, paths.study_key(study), paths.TABLE_FILES[:-1], **facts)
 
 
 def rows_of(runs: list[ExaminedRun], kind: type[Row], parts) -> list[Row]:

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from cnntention import versions
+from cnntention import files, versions
 from cnntention.config import Run, Study, digest
 from cnntention.errors import UserError
 
@@ -96,7 +96,8 @@ def point(folder: str | Path) -> None:
         if link.is_symlink() and os.readlink(link) == target:
             continue
         temporary = link.with_name(f".tmp-{secrets.token_hex(4)}")
-        temporary.symlink_to(target, target_is_directory=True)
+        with files.writable(link):
+            temporary.symlink_to(target, target_is_directory=True)
         try:
             os.replace(temporary, link)
         except OSError:

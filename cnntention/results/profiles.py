@@ -40,8 +40,8 @@ class ModelProfile(Record):
 class Profile(Record):
     """results/profiles/<dataset>/<key>.json: all models of a dataset, measured in turn."""
 
-    key: str = ""
-    """Its file's name; empty in older ones."""
+    key: str
+    """Its file's name."""
     dataset: str
     image: tuple[int, int, int]
     """Channels, height, width."""
@@ -54,13 +54,15 @@ class Profile(Record):
     provenance: Provenance
 
 
-def cost_rows(study: Study) -> list[CostRow]:
-    """The rows of cost.csv."""
+def cost_rows(study: Study, whole: Study | None = None) -> list[CostRow]:
+    """The rows of cost.csv; of a part of a study only those whose profile is there."""
     rows = []
     for dataset in study.datasets_used():
-        path, names = Path(paths.profile_path(study, dataset)), study.models_on(dataset)
+        path, names = Path(paths.profile_path(whole or study, dataset)), study.models_on(dataset)
+        if whole and not path.exists():
+            continue
         profile = Profile.read(path)
-        if profile.key not in ("", path.stem):
+        if profile.key != path.stem:
             raise UserError(f"{path}: is another profile, of key {profile.key}; delete it and run snakemake again.")
         base = next((profile.models[name] for name in names if not study.models[name].modules), None)
         batch = profile.settings["batch_size"]

@@ -15,7 +15,7 @@ from cnntention.errors import UserError
 from cnntention.results import paths
 
 try:
-    STUDY = plan.frozen() if workflow.remote_exec else parse_study(config)
+    STUDY = plan.checked(plan.frozen() if workflow.remote_exec else parse_study(config))
     if STUDY.plugins:
         from cnntention.models.registry import check
 
@@ -55,7 +55,7 @@ def splits(dataset, *names):
 def told(run):
     """Whether the run is examined, and only the report is asked for: that needs no weights."""
     asked = {*workflow.dag_settings.targets, *workflow.dag_settings.target_jobs}
-    only_report = workflow.is_main_process and asked <= {"all", "publish"}
+    only_report = workflow.is_main_process and asked <= {"all", "publish", "rocrate"}
     return only_report and all(map(os.path.exists, paths.told_of_examination(STUDY, run)))
 
 

@@ -134,3 +134,22 @@ rule publish:
             --config {params.config:q} \
             --readme README.md
         """
+
+
+rule rocrate:
+    """Describe the finished study as a Workflow Run RO-Crate, in its folder."""
+    input:
+        [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
+    log:
+        f"logs/rocrate/{STUDY.study.name}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        config=CONFIG,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+        python -m cnntention rocrate \
+            --config {params.config:q}
+        """
