@@ -8,11 +8,11 @@ import mimetypes
 import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from cnntention import __version__, files, provenance
 from cnntention.config import Archive, Run, Study
-from cnntention.data.archives import raw_path
+from cnntention.data.archives import bare, raw_path
 from cnntention.results import paths
 from cnntention.results.records import RunRecord
 
@@ -104,7 +104,7 @@ class Crate:
         facts = {"name": archive.filename, "sha256": archive.sha256}
         if Path(raw).exists():
             facts["contentSize"] = str(Path(raw).stat().st_size)
-        urls = [public(url) for url in archive.urls if url.startswith(("http://", "https://"))]
+        urls = [bare(url) for url in archive.urls if url.startswith(("http://", "https://"))]
         if not urls:
             return self.add(f"#archive/{archive.sha256}", "CreativeWork", **facts)
         return self.add(urls[0], "File", **facts, sdDatePublished=made[:10])
@@ -172,9 +172,3 @@ class Crate:
         files.write_json(
             self.folder / METADATA, {"@context": CONTEXT, "@graph": [descriptor, root, *self.entities.values()]}
         )
-
-
-def public(url: str) -> str:
-    """A URL without user, password, query and fragment, which may be secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{quote(parts.path, safe='/%~')}"
