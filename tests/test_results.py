@@ -270,7 +270,8 @@ def test_what_run_json_does_not_describe_is_refused(study, capsys, name):
 def places(record: Record, above: tuple = ()) -> Iterator[tuple]:
     """Of each field, also of records inside, the way to it and its annotation."""
     for name, field in type(record).model_fields.items():
-        yield (*above, name), field.annotation
+        if field.is_required():
+            yield (*above, name), field.annotation
         value = getattr(record, name)
         inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
         for key, part in [*inside, (None, value)]:
