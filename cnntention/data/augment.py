@@ -55,8 +55,8 @@ class Batches:
         """(B, H, W, C) uint8 -> (B, C, H, W) float32, channels_last."""
         return (pixels.float() * self.scale + self.shift).permute(0, 3, 1, 2)
 
-    def shuffled(self, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of augmented training batches; the last may be smaller."""
+    def shuffled(self, batch_size: int, seed: int, epoch: int, done: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch of augmented training batches, without the first `done`; the last may be smaller."""
         order = torch.randperm(len(self), generator=generator(seed, f"order/{epoch}")).to(self.device)
         draws = generator(seed, f"augment/{epoch}")
         size = (len(self),)
@@ -64,7 +64,7 @@ class Batches:
         top = torch.randint(rows, size, generator=draws).to(self.device)
         left = torch.randint(columns, size, generator=draws).to(self.device)
         mirror = torch.rand(size, generator=draws).to(self.device) < (0.5 if self.flip else 0.0)
-        for start in range(0, len(self), batch_size):
+        for start in range(done * batch_size, len(self), batch_size):
             part = slice(start, start + batch_size)
             index = order[part]
             if self.pad or self.flip or self.crop != (self.height, self.width):

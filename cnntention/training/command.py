@@ -16,6 +16,7 @@ from cnntention.results.records import LastEpoch, RunRecord
 from cnntention.results.words import Ended
 from cnntention.storage import write_weights
 from cnntention.training.loop import Hooks, diverged, finished, train
+from cnntention.training.pause import Pause
 from cnntention.training.progress import Progress
 from cnntention.training.state import State
 
@@ -33,22 +34,28 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
     data = {use: load_batches(source, study.datasets[run.dataset], split, where) for use, split in splits.items()}
     model = build(config, card["image"]["channels"], card["classes"], run.seed).to(where)
     state, folder = State(state_file, f"{run.key}/seed{run.seed}"), Path(run.folder)
-    progress = Progress(run.name, recipe.epochs, len(data["train"]))
+    progress, pause = Progress(run.name, recipe.epochs, len(data["train"])), Pause()
 
     def resume(parts: dict) -> tuple[int, list[dict]]:
         done, history = state.load(parts, where)
         progress.begin(done)
         return done, history
 
+    def after_step(history: list[dict], parts: dict) -> None:
+        if pause.due():
+            state.save(len(history), history, parts)
+            pause.taken(run.name, f"within epoch {len(history) + 1}")
+
     def on_epoch(history: list[dict], parts: dict) -> None:
         files.write_rows(folder / "history.csv", history)
+        progress.epoch(history[-1])
         if not finished(history, recipe):
             state.save(len(history), history, parts)
-        progress.epoch(history[-1])
+            pause.taken(run.name, f"after epoch {len(history)}")
 
-    with state.owned():
+    with state.owned(), pause.listening():
         try:
-            history = train(model, data, recipe, run.seed, Hooks(resume, progress.step, on_epoch))
+            history = train(model, data, recipe, run.seed, Hooks(resume, progress.step, after_step, on_epoch))
         except UserError as error:
             raise UserError(f"{run.name}: {error}") from None
         finally:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,8 +28,10 @@ class Hooks:
     """Restores `parts`; returns (epochs done, history)."""
     on_step: Callable[[int, int, float, float], None] = lambda epoch, seen, loss, accuracy: None
     """Called every CHECK_EVERY steps with the epoch, the number of images so far, and their mean loss and accuracy."""
+    after_step: Callable[[list[dict], dict[str, Any]], None] = field(default=lambda history, parts: None)
+    """Called within an epoch, after every step, with the history and the parts to save; may raise to stop."""
     on_epoch: Callable[[list[dict], dict[str, Any]], None] = field(default=lambda history, parts: None)
-    """Called after every epoch with the history and the parts to save."""
+    """Called after every epoch with the history and the parts to save; may raise to stop."""
 
 
 def train(
@@ -44,26 +47,30 @@ def train(
     """
     hooks = hooks or Hooks()
     model.to(memory_format=torch.channels_last)
-    optimizer, best = make_optimizer(model, recipe.optimizer), Best()
-    parts = {"model": model, "optimizer": optimizer, "best": best}
+    optimizer, best, begun = make_optimizer(model, recipe.optimizer), Best(), Begun()
+    parts = {"model": model, "optimizer": optimizer, "best": best, "begun": begun}
     _, history = hooks.resume(parts)
     while not finished(history, recipe):
-        epoch, before = len(history) + 1, copy_of(model) if recipe.divergence == "keep" else {}
+        epoch = len(history) + 1
+        if not begun.steps:
+            begun.before = copy_of(model) if recipe.divergence == "keep" else {}
         try:
-            row = train_epoch(model, data["train"], optimizer, recipe, seed, epoch, hooks)
+            after_step = partial(hooks.after_step, history, parts)
+            row = train_epoch(model, data["train"], optimizer, recipe, seed, epoch, begun, after_step, hooks.on_step)
             loss, accuracy = score(model, data["val"], recipe.precision)
             if not math.isfinite(loss):  # the last step, or the batch statistics, diverged
                 raise Diverged(f"{recipe.monitor} loss is {loss} after epoch {epoch}", recipe)
         except Diverged as error:
             if recipe.divergence == "stop":
                 raise UserError(str(error)) from None
-            model.load_state_dict(before)
+            model.load_state_dict(begun.before)
             row = {"epoch": epoch, "lr": None, "train_loss": None, "train_accuracy": None}
             row |= {"seconds": 0.0, "images_per_s": 0.0}
             loss, accuracy = score(model, data["val"], recipe.precision)
         history.append(row | {"val_loss": loss, "val_accuracy": accuracy} | attention_state(model))
         if recipe.select == "best":
             best.offer(model, accuracy)
+        begun.load_state_dict({})
         hooks.on_epoch(history, parts)
     if recipe.select == "best":
         model.load_state_dict(best.weights)
@@ -93,6 +100,20 @@ class Best:
 
     def load_state_dict(self, state: dict) -> None:
         self.accuracy, self.weights = state["accuracy"], state["weights"]
+
+
+class Begun:
+    """What of an epoch is done: steps, the sums of loss and hits (2,), and seconds; before: the weights before it."""
+
+    def __init__(self):
+        self.load_state_dict({})
+
+    def state_dict(self) -> dict:
+        return vars(self) if self.steps else {}
+
+    def load_state_dict(self, state: dict) -> None:
+        empty = {"steps": 0, "sums": torch.zeros(2), "seconds": 0.0, "before": {}}
+        vars(self).update(empty | state)
 
 
 def copy_of(model: nn.Module) -> dict[str, Tensor]:
@@ -128,24 +149,32 @@ def train_epoch(
     recipe: Recipe,
     seed: int,
     epoch: int,
-    hooks: Hooks,
+    begun: Begun,
+    after_step: Callable[[], None],
+    on_step: Callable[[int, int, float, float], None],
 ) -> dict:
-    """One pass over the train split; returns the training part of the epoch's row. Raises Diverged."""
+    """One pass over the train split, or the rest of it; returns the training part of the epoch's row.
+
+    Raises Diverged.
+    """
     model.train()
-    start = time.perf_counter()
+    start = time.perf_counter() - begun.seconds
     per_epoch = math.ceil(len(batches) / recipe.batch_size)
-    sums = torch.zeros(2, device=batches.device)  # loss and hits; on the device, to avoid syncs
-    seen = 0
-    for i, (images, labels) in enumerate(batches.shuffled(recipe.batch_size, seed, epoch)):
-        step = (epoch - 1) * per_epoch + i
+    begun.sums = begun.sums.to(batches.device)  # to avoid syncs
+    for images, labels in batches.shuffled(recipe.batch_size, seed, epoch, begun.steps):
+        step = (epoch - 1) * per_epoch + begun.steps
         lr = recipe.optimizer.lr * lr_factor(recipe.schedule, step, recipe.epochs * per_epoch, per_epoch)
-        sums += train_step(model, images, labels, optimizer, lr, recipe)
-        seen += len(labels)
-        if (i + 1) % CHECK_EVERY == 0 or i + 1 == per_epoch:
-            loss, accuracy = (sums / seen).tolist()
+        begun.sums += train_step(model, images, labels, optimizer, lr, recipe)
+        begun.steps += 1
+        begun.seconds = time.perf_counter() - start
+        seen = min(begun.steps * recipe.batch_size, len(batches))
+        if begun.steps % CHECK_EVERY == 0 or begun.steps == per_epoch:
+            loss, accuracy = (begun.sums / seen).tolist()
             if not math.isfinite(loss):
-                raise Diverged(f"training loss is {loss} at epoch {epoch}, step {i + 1}", recipe)
-            hooks.on_step(epoch, seen, loss, accuracy)
+                raise Diverged(f"training loss is {loss} at epoch {epoch}, step {begun.steps}", recipe)
+            on_step(epoch, seen, loss, accuracy)
+        if begun.steps < per_epoch:
+            after_step()
     seconds = time.perf_counter() - start
     row = {"epoch": epoch, "lr": lr, "train_loss": loss, "train_accuracy": accuracy}
     return row | {"seconds": round(seconds, 3), "images_per_s": round(seen / seconds, 1)}
