@@ -2,9 +2,9 @@
 # A real Slurm on this one machine, for tests: slurmlab.sh up|down DIR
 #
 # Debian: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge. Needs root, no systemd.
-# Four nodes on the loopback address: n1 (partition gpu) with one fake GPU; n2 (cpu); n3 (low and high: a job of high
-# has one of low requeued); n4 (frail: lost to Slurm after 10 s of silence, as are all). Everything is written under DIR,
-# nothing to /etc. Then: source DIR/env.sh
+# Four nodes on the loopback address: n1 (partition gpu) with one fake GPU; n2 (cpu); n3 (low, last and high: a job of
+# high has those of low requeued, and those of last cancelled); n4 (frail). A node is lost after 15 s without an answer.
+# Everything is written under DIR, nothing to /etc. Then: source DIR/env.sh
 set -euo pipefail
 [ $# = 2 ] || { sed -n 2,7p "$0"; exit 2; }
 DIR=$(realpath -m "$2")
@@ -40,7 +40,7 @@ SlurmctldPort=$PORT
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 AuthType=auth/munge
 CryptoType=crypto/munge
-AuthInfo=socket=$DIR/munge/munge.sock,cred_expire=5
+AuthInfo=socket=$DIR/munge/munge.sock,cred_expire=10
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 StateSaveLocation=$DIR/state
@@ -59,7 +59,8 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 MinJobAge=300
 KillWait=5
-SlurmdTimeout=10
+SlurmdTimeout=15
+UnkillableStepTimeout=600
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 # the nodes are made to look larger than this machine
@@ -71,6 +72,7 @@ PartitionName=gpu Nodes=n1 Default=YES
 PartitionName=cpu Nodes=n2
 PartitionName=high Nodes=n3
 PartitionName=low Nodes=n3 PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=last Nodes=n3 PriorityTier=1 PreemptMode=CANCEL
 PartitionName=frail Nodes=n4
 END
   # Snakemake's jobs forget SLURM_CONF before they call srun
