@@ -154,6 +154,7 @@ def write(folder: Path) -> Study:
         "study": "made",
         "key": "0123456789",
         "runs": len(made.runs()),
+        "missing": [],
         "made": "2026-01-01T00:00:00Z",
         "provenance": facts,
     }

@@ -18,6 +18,8 @@ def overview(results: Results, pictures: Pictures) -> Iterator:
     """The answer, the claims, what it rests on, and all claims in one figure."""
     claims, missing = results.frames["claims"], tables.not_run(results)
     yield Text(" ".join(wording.study_answer(results)), "lead")
+    if results.card["missing"]:
+        yield Text(wording.unfinished(results.card), "scale")
     if results.study.study.scale == "cpu":
         yield Text(wording.SMALL, "scale")
     yield Text(wording.unseen(results), "note")

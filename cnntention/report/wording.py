@@ -221,6 +221,13 @@ def unseen(results: Results) -> str:
     return f"Not significant does not mean no effect: the smallest detectable difference is {where}."
 
 
+def unfinished(card: dict) -> str:
+    """How many runs are missing, and the first of them with the reasons."""
+    missing, shown = card["missing"], card["missing"][:5]
+    more = [f"{len(missing) - len(shown)} more"] * (len(missing) > len(shown))
+    return f"Unfinished: of {card['runs'] + len(missing)} runs, {len(missing)} are missing: {listing(shown + more)}."
+
+
 def claims_ended(claims: pd.DataFrame) -> list[tuple[Verdict, int]]:
     return [(verdict, int((claims["verdict"] == verdict).sum())) for verdict in Verdict]
 

@@ -1,6 +1,6 @@
 """The summarise step: the results of all runs of a study become tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from cnntention.results.words import Ended, State
 USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
 
 
-def write_tables(study: Study, out: Path) -> None:
-    """Write the study's tables, then card.json."""
+def write_tables(study: Study, out: Path, whole: Study | None = None, missing: Sequence[str] = ()) -> None:
+    """Write the study's tables, then card.json. `whole`: the study of which it is a part; `missing`: its other runs."""
     runs = [ExaminedRun(study, run) for run in study.runs()]
     made = {
         "runs": [run_row(study, run) for run in runs],
@@ -31,7 +31,7 @@ def write_tables(study: Study, out: Path) -> None:
         "maps": rows_of(runs, tables.MapRow, lambda run: run.explanations.localisation),
         "road": rows_of(runs, tables.RoadRow, lambda run: run.explanations.road),
         "lookup": rows_of(runs, tables.LookUpRow, lambda run: run.explanations.lookup),
-        "cost": cost_rows(study),
+        "cost": cost_rows(study, whole),
         "datasets": dataset_rows(study),
     }
     frames = {name: frame(rows, TABLES[name]) for name, rows in made.items()}
@@ -43,7 +43,7 @@ def write_tables(study: Study, out: Path) -> None:
     files.write_tensors(out / paths.MAPS, maps)
     files.write_json(out / "study.json", study.part().model_dump(mode="json"))
     written = [f"{name}.csv" for name in frames] + ["explanations.safetensors", "study.json"]
-    write_card(out, study.study.name, paths.study_key(study), written, runs=len(runs))
+    write_card(out, study.study.name, paths.study_key(study), written, runs=len(runs), missing=list(missing))
 
 
 def rows_of(runs: list[ExaminedRun], kind: type[Row], parts) -> list[Row]:

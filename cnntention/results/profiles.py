@@ -1,5 +1,6 @@
 """The profile of a dataset's models, and the cost table made of it. Times in ms, memory in bytes, energy in joules."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,14 @@ class Profile(Record):
     provenance: Provenance
 
 
-def cost_rows(study: Study) -> list[CostRow]:
-    """The rows of cost.csv."""
+def cost_rows(study: Study, whole: Study | None = None) -> list[CostRow]:
+    """The rows of cost.csv; of a part of a study only those whose profile is there."""
     rows = []
     for dataset in study.datasets_used():
-        profile, names = Profile.read(paths.profile_path(study, dataset)), study.models_on(dataset)
+        path, names = paths.profile_path(whole or study, dataset), study.models_on(dataset)
+        if whole and not Path(path).exists():
+            continue
+        profile = Profile.read(path)
         base = next((profile.models[name] for name in names if not study.models[name].modules), None)
         batch = profile.settings["batch_size"]
         facts = {"dataset": dataset, "image": "x".join(map(str, profile.image)), "batch_size": batch}

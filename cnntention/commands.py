@@ -1,0 +1,169 @@
+"""What each subcommand does, thin: read, call, write. Each imports what it needs: planning must not load torch."""
+
+import argparse
+from pathlib import Path
+
+from cnntention.config import Study, load
+from cnntention.errors import UserError
+
+
+def configured(args: argparse.Namespace) -> Study:
+    """The study, with the plugins' attention kinds known and checked."""
+    study = load(args.config)
+    if study.plugins:
+        from cnntention.models.registry import check
+
+        check(study)
+    return study
+
+
+def the_dataset(study: Study, name: str):
+    from cnntention.config import nearest
+
+    if name not in study.datasets:
+        raise UserError(f"--dataset: unknown dataset {name!r}{nearest(name, study.datasets)}.")
+    return study.datasets[name]
+
+
+def a_run(args: argparse.Namespace):
+    """The study, the run that --run names, threads and device."""
+    from cnntention.results.paths import find_run
+
+    study = configured(args)
+    return study, find_run(study, args.run), args.threads, args.device
+
+
+def opened(args: argparse.Namespace):
+    """The study, the run that --run names, and the run opened."""
+    from cnntention.storage import open_run
+
+    study, run, *where = a_run(args)
+    return study, run, open_run(study, run, *where)
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Fetch one source file of a dataset and check its SHA-256."""
+    from cnntention.data import archives
+
+    dataset = the_dataset(load(args.config), args.dataset)
+    for field, archive in dataset.source.archives.items():
+        if archives.raw_path(args.dataset, archive) == args.out:
+            archives.fetch(archive, Path(args.out), args.dataset, field=field)
+            return
+    known = [archives.raw_path(args.dataset, a) for a in dataset.source.archives.values()]
+    raise UserError(f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}.")
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Make a dataset's train, val and test splits and its card."""
+    from cnntention.data import archives, datasets
+
+    dataset = the_dataset(load(args.config), args.dataset)
+    raw = {f: Path(archives.raw_path(args.dataset, a)) for f, a in dataset.source.archives.items()}
+    card = datasets.prepare(args.dataset, dataset, raw, Path(args.out))
+    print(f"{args.out}: {', '.join(f'{count} {split}' for split, count in card['images'].items())} images")
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train one run, or go on with it where it was interrupted."""
+    from cnntention.training.command import train_run
+
+    study, run, threads, device_name = a_run(args)
+    train_run(study, run, Path(args.state), threads, device_name)
+
+
+def examine(args: argparse.Namespace) -> None:
+    """Evaluate, diagnose and explain a finished run."""
+    from cnntention.examination import examine_run
+
+    examine_run(*a_run(args))
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Score a finished run on the test split."""
+    from cnntention.evaluation.command import evaluate_run
+
+    evaluate_run(*opened(args))
+
+
+def diagnose(args: argparse.Namespace) -> None:
+    """Examine the attention of a finished run: is it alive, what does it look at?"""
+    from cnntention.evaluation.diagnose import diagnose_run
+
+    diagnose_run(*opened(args))
+
+
+def explain(args: argparse.Namespace) -> None:
+    """Make the Grad-CAM maps of a finished run."""
+    from cnntention.explanation.command import explain_run
+
+    explain_run(*opened(args))
+
+
+def profile(args: argparse.Namespace) -> None:
+    """Measure, in turn, what all models cost that the study runs on a dataset."""
+    from cnntention.profiling.command import profile_models
+
+    study = configured(args)
+    the_dataset(study, args.dataset)
+    profile_models(study, args.dataset, Path(args.out), args.device)
+
+
+def summarise(args: argparse.Namespace) -> None:
+    """Gather all runs of a study into tables."""
+    from cnntention.results.gather import write_tables
+
+    write_tables(load(args.config), Path(args.out))
+
+
+def judge(args: argparse.Namespace) -> None:
+    """Test the study's claims on its tables."""
+    from cnntention.judging.judge import judge_study
+
+    judge_study(load(args.config), Path(args.tables), Path(args.out))
+
+
+def report(args: argparse.Namespace) -> None:
+    """Make the study's report page from its tables and verdicts."""
+    from cnntention.report.page import write_report
+    from cnntention.results import paths
+
+    write_report(Path(args.tables), Path(args.verdicts), Path(args.out))
+    paths.point(paths.study_folder(load(args.config)))
+
+
+def partial(args: argparse.Namespace) -> None:
+    """Say what failed, and report the runs that are there."""
+    from cnntention.partial import report_what_is_there
+
+    report_what_is_there(load(args.config))
+
+
+def publish(args: argparse.Namespace) -> None:
+    """Copy a study's report and tables to results/published/ and refresh the README's results."""
+    from cnntention.report.publish import publish as publish_study
+    from cnntention.results import paths
+
+    publish_study(Path(paths.study_folder(load(args.config))), Path("results/published"), Path(args.readme))
+
+
+def clean(args: argparse.Namespace) -> None:
+    """List what lies in results/ and data/ and no study refers to; with --delete, remove it."""
+    from cnntention.results.clean import clean_results
+
+    overlays = [[], *([path] for path in sorted(Path("workflow/studies").glob("*.yaml"))), *args.study]
+    clean_results([load(["config.yaml", *files]) for files in overlays], args.delete)
+
+
+def status(args: argparse.Namespace) -> None:
+    """Show how far a study is, from its files alone, while it runs or after."""
+    from cnntention.status.command import overlaid, show_status
+
+    show_status(load(overlaid(args.config)), args.watch, args.estimate)
+
+
+def schema(args: argparse.Namespace) -> None:
+    """Write the JSON schema of config.yaml, for editors."""
+    from cnntention.files import write_json
+
+    write_json(args.out, {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema())
