@@ -283,8 +283,9 @@ def node_lost(training: Training) -> None:
     """Its node dies with all that runs there; it comes back after Slurm has noticed."""
     training.await_state()
     slurmd = int(Path(training.lab["LAB"], "run/slurmd.n4.pid").read_text())
-    step = f"slurmstepd: [{training.running()}."
-    steps = [p for p in psutil.process_iter(["cmdline"]) if "".join(p.info["cmdline"] or []).startswith(step)]
+    name = f"slurmstepd:[{training.running()}."  # psutil may split it at its space
+    titles = {process: "".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])}
+    steps = [process for process, title in titles.items() if title.replace(" ", "").startswith(name)]
     assert len(steps) == 2  # the batch script, and srun's in it
     for process in [psutil.Process(slurmd), *steps, *(p for step in steps for p in step.children(recursive=True))]:
         process.kill()
@@ -347,7 +348,12 @@ def test_studies_survive_what_happens_on_a_cluster(tmp_path, lab):
             training.workflow.wait()
 
     with ThreadPoolExecutor(len(FAULTS) + 1) as pool:
-        trials = {fault.__name__: pool.submit(trial, fault) for fault in FAULTS if fault.__name__ in os.environ.get('FAULT', fault.__name__).split()}
-        if not os.environ.get("FAULT"): trials["whole_study"] = pool.submit(whole_study, tmp_path / "study", lab)
+        trials = {
+            fault.__name__: pool.submit(trial, fault)
+            for fault in FAULTS
+            if fault.__name__ in os.environ.get("FAULT", fault.__name__).split()
+        }
+        if not os.environ.get("FAULT"):
+            trials["whole_study"] = pool.submit(whole_study, tmp_path / "study", lab)
     failed = [f"{name}: {error!r}" for name, trial in trials.items() if (error := trial.exception())]
     assert not failed, "\n\n".join(failed)
