@@ -25,15 +25,19 @@ def cancel_orphans():
 
     Snakemake holds the folder's lock by now, so no other one is waiting for them.
     """
-    asked = ["squeue", "--me", "--noheader", "--format=%A|%k|%Z"]
-    mine = [line.split("|") for line in subprocess.run(asked, capture_output=True, text=True).stdout.splitlines()]
+
+    def squeue(*which):
+        states = "--states=pending,configuring,running,suspended,completing"
+        asked = ["squeue", "--noheader", states, "--format=%A|%k|%Z", *which]
+        return [line.split("|") for line in subprocess.run(asked, capture_output=True, text=True).stdout.splitlines()]
+
+    mine = squeue("--me")
     orphans = [job for job, comment, folder in mine if comment.startswith("rule_") and folder == os.getcwd()]
     if orphans:
         print(f"Cancelling {len(orphans)} Slurm jobs of an earlier call that was killed.", file=sys.stderr, flush=True)
         subprocess.run(["scancel", *orphans])
         for _ in range(60):
-            left = ["squeue", "--noheader", f"--jobs={','.join(orphans)}"]
-            if not subprocess.run(left, capture_output=True, text=True).stdout.strip():
+            if not squeue(f"--jobs={','.join(orphans)}"):
                 break
             time.sleep(2)
 
