@@ -185,19 +185,19 @@ def slurm(lab: dict[str, str], *command: str) -> str:
         return run([*command], Path(lab["LAB"]), lab)
 
 
-def slow_study(epochs: int, batch_size: int) -> dict:
-    """One run, half a second a step."""
+def slow_study(epochs: int, batch_size: int, seconds: float) -> dict:
+    """One run; a step takes these seconds."""
     study = small_study()
     study["plugins"] = ["slow.py"]
-    study["models"] = {"slow": {"depth": 8, "width": 4, "attention": {"stage3": {"kind": "slow", "seconds": 0.5}}}}
+    study["models"] = {"slow": {"depth": 8, "width": 4, "attention": {"stage3": {"kind": "slow", "seconds": seconds}}}}
     study["recipes"]["brief"] |= {"epochs": epochs, "batch_size": batch_size}
     study["experiments"]["first"]["baseline"] = "slow"
     study["experiments"]["first"]["grid"]["models"] = ["slow"]
     return study
 
 
-MANY_EPOCHS = slow_study(epochs=16, batch_size=64)  # three steps each
-LONG_EPOCH = slow_study(epochs=1, batch_size=2)
+MANY_EPOCHS = slow_study(epochs=16, batch_size=64, seconds=0.5)  # three steps each
+LONG_EPOCH = slow_study(epochs=1, batch_size=2, seconds=0.9)  # 96 steps
 
 
 class Training:
