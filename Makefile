@@ -45,8 +45,9 @@ format: setup ## Fix style
 schema: setup ## Rewrite workflow/schemas/config.schema.json, the editors' schema of config.yaml
 	python -m cnntention schema --out workflow/schemas/config.schema.json
 
-docs: setup ## Rewrite docs/tables.md from cnntention/results/tables/
+docs: setup ## Rewrite docs/tables.md and docs/faults.md from the code and the tests
 	python -c 'from cnntention.results import rows, tables; print(rows.describe_tables(), end="")' > docs/tables.md
+	python tests/faults.py > docs/faults.md
 
 clean: ## Remove the environment and caches; keeps data/ and results/
 	rm -rf $(VENV) .snakemake .pytest_cache .ruff_cache

@@ -34,7 +34,8 @@ def study_of(runs: int) -> dict:
 def pretend_finished(study) -> None:
     """Make empty files where the study's results belong: to a plan, a file that exists is right."""
     folder, data = paths.study_folder(study), paths.data_folder(study, "cuematch-local")
-    made = [*paths.study_inputs(study), *(f"{data}/{name}" for name in paths.SPLIT_FILES), f"{folder}/tables/card.json"]
+    made = [*paths.study_inputs(study), *(f"{data}/{name}" for name in paths.SPLIT_FILES)]
+    made += [f"{folder}/tables/{name}" for name in paths.TABLE_FILES]
     made += [f"{folder}/verdicts/{name}" for name in paths.VERDICT_FILES]
     figures = [figure.path for figure in figure_files(study)]
     made += [f"{folder}/report/{name}" for name in ("card.json", "index.html", "report.md", *figures)]

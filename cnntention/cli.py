@@ -11,20 +11,21 @@ import sys
 
 from cnntention import commands
 from cnntention.errors import UserError, explained
+from cnntention.parsing import Parser, thread_count
 
 # These make the libraries compute fp32 in less, whatever the recipe says; oneDNN reads its own when torch is loaded.
 OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one step; a UserError becomes one line on stderr and exit code 1."""
+    """Run one step; a UserError, or an error of the disk, becomes one line on stderr and exit code 1."""
     args = parser().parse_args(argv)
     gc.set_threshold(100_000)  # importing torch makes many objects and hardly any garbage
     for name in OVERRULING:
         os.environ.pop(name, None)
     try:
         args.step(args)
-    except (UserError, RuntimeError) as error:
+    except (UserError, RuntimeError, OSError) as error:
         sentence = error if isinstance(error, UserError) else explained(error)
         if sentence is None:
             raise
@@ -37,20 +38,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="cnntention", description="Steps of the CNNtention study.")
+    top = Parser(prog="cnntention", description="Steps of the CNNtention study.")
     steps = top.add_subparsers(dest="command", required=True, metavar="STEP")
 
     def step(name: str, *options: str) -> None:
         function = getattr(commands, name)
         sub = steps.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(step=function)
-        if name == "status":
+        if name in ("status", "verify"):
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
         elif name not in ("clean", "schema"):
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
-        for option in options:
-            sub.add_argument(f"--{option}", **OPTIONS[option])
+        for option in options:  # one with a question mark may be left out
+            option, *optional = option.split("?")
+            sub.add_argument(f"--{option}", **OPTIONS[option] | ({"required": False} if optional else {}))
 
     step("fetch", "dataset", "out")
     step("prepare", "dataset", "out")
@@ -65,6 +67,8 @@ def parser() -> argparse.ArgumentParser:
     step("report", "tables", "verdicts", "out")
     step("partial")
     step("publish", "readme")
+    step("verify", "run?", "runs", "seed", "tables?")
+    step("rocrate")
     step("clean", "study", "delete")
     step("status", "watch", "estimate")
     step("schema", "out")
@@ -88,7 +92,9 @@ OPTIONS: dict[str, dict] = {
     "delete": {"action": "store_true", "help": "remove them"},
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
-    "threads": {"type": int, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
+    "threads": {"type": thread_count, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
+    "runs": {"type": int, "default": 1, "help": "how many finished runs to train again (default: 1; 0: only hashes)"},
+    "seed": {"type": int, "default": 0, "help": "another number chooses other runs"},
     "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},
     "estimate": {"action": "store_true", "help": "before the start: time a few training steps of each model here"},
     "device": {"default": "auto", "choices": ["auto", "cuda", "mps", "cpu"], "help": "where to compute"},

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from cnntention.config import Study, load
+from cnntention.config import Study, nearest
 from cnntention.errors import UserError
+from cnntention.plan import load
 
 
 def configured(args: argparse.Namespace) -> Study:
@@ -18,8 +19,6 @@ def configured(args: argparse.Namespace) -> Study:
 
 
 def the_dataset(study: Study, name: str):
-    from cnntention.config import nearest
-
     if name not in study.datasets:
         raise UserError(f"--dataset: unknown dataset {name!r}{nearest(name, study.datasets)}.")
     return study.datasets[name]
@@ -57,8 +56,12 @@ def fetch(args: argparse.Namespace) -> None:
 def prepare(args: argparse.Namespace) -> None:
     """Make a dataset's train, val and test splits and its card."""
     from cnntention.data import archives, datasets
+    from cnntention.results import paths
 
-    dataset = the_dataset(load(args.config), args.dataset)
+    study = load(args.config)
+    dataset, folder = the_dataset(study, args.dataset), paths.data_folder(study, args.dataset)
+    if Path(args.out).resolve() != Path(folder).resolve():
+        raise UserError(f"--out: with this configuration the folder of {args.dataset} is {folder}, not {args.out}.")
     raw = {f: Path(archives.raw_path(args.dataset, a)) for f, a in dataset.source.archives.items()}
     card = datasets.prepare(args.dataset, dataset, raw, Path(args.out))
     print(f"{args.out}: {', '.join(f'{count} {split}' for split, count in card['images'].items())} images")
@@ -145,6 +148,25 @@ def publish(args: argparse.Namespace) -> None:
     from cnntention.results import paths
 
     publish_study(Path(paths.study_folder(load(args.config))), Path("results/published"), Path(args.readme))
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Check a study's files against their recorded hashes, and train some of its runs again."""
+    from cnntention.results.paths import find_run
+    from cnntention.status.command import overlaid
+    from cnntention.verification.command import verify_study
+
+    args.config = overlaid(args.config)
+    study = configured(args)
+    run = find_run(study, args.run) if args.run else None
+    verify_study(study, run, args.runs, args.seed, Path(args.tables) if args.tables else None)
+
+
+def rocrate(args: argparse.Namespace) -> None:
+    """Describe a finished study as a Workflow Run RO-Crate, in its folder."""
+    from cnntention.crate import write_crate
+
+    write_crate(load(args.config))
 
 
 def clean(args: argparse.Namespace) -> None:

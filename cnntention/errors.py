@@ -7,8 +7,12 @@ class UserError(Exception):
     """Bad input: names the file or key, what is wrong, and how to fix it."""
 
 
-def explained(error: RuntimeError) -> UserError | None:
-    """The UserError for PyTorch's error about an operation without a deterministic kernel; None for other errors."""
+def explained(error: RuntimeError | OSError) -> UserError | None:
+    """The UserError for one of the disk, or PyTorch's about an operation without a deterministic kernel; else None."""
+    if isinstance(error, OSError):  # not of a file that is written whole, but of a lock, or of one that is removed
+        return UserError(
+            f"{error.filename or 'the output'}: {error.strerror or error}; allow the access, or make space."
+        )
     if not (match := re.search(r"(\S+) does not have a deterministic implementation", str(error))):
         return None
     return UserError(

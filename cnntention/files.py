@@ -24,18 +24,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, to be written in the block and then renamed to `path`.
 
     Creates parent folders. If the block raises (also on Ctrl-C), the temporary file is removed and `path` unchanged.
+    Raises UserError if the disk refuses.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # the target's suffix, since some writers choose the format by it; not tempfile, whose files only the owner may read
     temporary = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
-    try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def leftovers(path: Path) -> list[Path]:
@@ -171,6 +173,16 @@ def readable(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; run the step that writes it.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: cannot be read ({reason}); delete it and run the step that writes it.") from None
+
+
+@contextmanager
+def writable(path: str | Path) -> Iterator[None]:
+    """Turn an error of the disk while writing (full, read-only, no permission) into a UserError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: cannot be written ({reason}); make space or allow it, and run it again.") from None

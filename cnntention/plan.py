@@ -1,19 +1,38 @@
 """The configuration of a call of the workflow, as a file that no edit changes."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from cnntention.config import Study, digest, load
+from cnntention import config
+from cnntention.config import Study, digest, nearest
+from cnntention.config.claims import FRONTS
+from cnntention.errors import UserError
 from cnntention.files import write_text
+from cnntention.results.tables import METRICS
 
 FROZEN = "CNNTENTION_CONFIG"
+
+
+def load(files: Iterable[str | Path]) -> Study:
+    """The study in these files, each laid over the ones before it."""
+    return checked(config.load(files))
+
+
+def checked(study: Study) -> Study:
+    """The study; UserError if a claim's metric is no number of the tables, which `config` does not know."""
+    for name, claim in study.claims.items():
+        if claim.metric not in (*METRICS, *FRONTS):
+            hint = nearest(claim.metric, (*METRICS, *FRONTS))
+            raise UserError(f"configuration: claims.{name}.metric: no table has a number {claim.metric!r}{hint}.")
+    return study
 
 
 def freeze(study: Study) -> str:
     """Write the resolved configuration under a name that is its content, so that a running job never sees an edit."""
     text = study.model_dump_json()
     path = Path(".snakemake/config") / f"{digest(text)}.json"
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != text.encode():
         write_text(path, text)
     os.environ[FROZEN] = str(path)  # for the jobs of a cluster
     return str(path)

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from cnntention import files
 from cnntention.cli import main
 from cnntention.config import parse_study
 from cnntention.files import write_text
@@ -46,6 +47,17 @@ def test_a_mistake_is_a_sentence(config, capsys, words, message):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("threads", ["0", "-1", "1.5", "many", "9999", "1" * 5000])
+def test_a_word_of_the_command_line_that_is_wrong_is_a_sentence(capsys, threads):
+    for words in (["train", "--config", "c", "--run", "r", "--state", "s", "--threads", threads], ["trian"], []):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        error = capsys.readouterr().err
+        assert end.value.code == 1
+        assert error.count("\n") == 1, error
+        assert "--threads" in error or "STEP" in error
+
+
 def test_a_step_works_by_itself_and_sees_what_is_not_its_runs(config, capsys, small):
     study = parse_study(small)
     run, _ = study.runs()
@@ -71,13 +83,11 @@ def test_a_step_works_by_itself_and_sees_what_is_not_its_runs(config, capsys, sm
     weights = Path(run.folder, "model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     assert main(["evaluate", *step]) == 1
-    assert "is missing or not the file that run.json describes" in capsys.readouterr().err
+    assert "its SHA-256 is not the recorded one" in capsys.readouterr().err
     assert main(["summarise", *config, "--out", "tables"]) == 1
-    assert (
-        "model.safetensors: cannot be read (its SHA-256 is not the one in the JSON beside it)"
-        in capsys.readouterr().err
-    )
-    (examined / "metrics.json").write_bytes(scored.replace(b'"weights_sha256": "', b'"weights_sha256": "0'))
+    assert "model.safetensors: cannot be read (its SHA-256 is not the recorded one)" in capsys.readouterr().err
+    other = files.read_record(examined / "metrics.json") | {"weights_sha256": "0"}
+    files.write_record(examined / "metrics.json", other)
     assert main(["summarise", *config, "--out", "tables"]) == 1
     assert "metrics.json: is of other weights than run.json's" in capsys.readouterr().err
 

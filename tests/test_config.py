@@ -8,8 +8,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from cnntention import versions
-from cnntention.config import ATTENTION_OPTIONS, Strict, Study, load, merge, parse_study
+from cnntention import plan, versions
+from cnntention.config import ATTENTION_OPTIONS, Strict, Study, load, merge, parse_study, read
 from cnntention.config.claims import cases
 from cnntention.errors import UserError
 from cnntention.models.attention import KINDS
@@ -31,9 +31,10 @@ def changed(mapping: dict, path: str, value) -> dict:
 
 @pytest.mark.parametrize("overlay", [None, *STUDIES], ids=lambda p: p.stem if p else "full")
 def test_the_studies_that_we_ship_are_valid(overlay):
-    study = load(FULL + ([overlay] if overlay else []))
+    below = [ROOT / "workflow/studies/cpu.yaml"] if overlay and overlay.stem == "cpu-jpeg" else []
+    study = plan.load([*FULL, *below, *([overlay] if overlay else [])])
     assert study.runs()
-    assert study.study.name == (overlay.stem if overlay else "cnntention")
+    assert study.study.name == ((below or [overlay])[0].stem if overlay else "cnntention")
 
 
 def test_the_main_experiment_is_four_models_on_two_datasets_with_ten_seeds():
@@ -161,6 +162,47 @@ def test_options_and_registry_agree():
         ("datasets/cues/train_images", None, ["datasets.cues", "train_images"]),
         ("explanation/showcase", {"cuse": [1]}, ["explanation.showcase", "'cuse'", "'cues'"]),
         ("recipes/brief", {"epochs": 1}, ["recipes.brief.optimizer", "missing"]),
+        ("recipes/brief", 3, ["recipes.brief", "a mapping of keys"]),
+        ("recipes/brief/epochs", True, ["recipes.brief", "epochs: give a number, not True"]),
+        ("recipes/brief/epochs", 10**10, ["recipes.brief.epochs"]),
+        ("recipes/brief/optimizer/betas", [0.9], ["recipes.brief.optimizer.betas"]),
+        ("recipes/brief/optimizer/betas", [0.9, 1.5], ["recipes.brief.optimizer.betas.1", "less than 1", "1.5"]),
+        (
+            "recipes/brief/optimizer",
+            {"name": "sgd", "lr": 1, "momentum": 0, "nesterov": True},
+            ["nesterov needs a mom"],
+        ),
+        ("recipes/brief/schedule", {"name": "multistep", "milestones": [-1]}, ["schedule.milestones.0", "-1"]),
+        (
+            "recipes/brief/schedule",
+            {"name": "multistep", "milestones": [1, 2]},
+            ["milestones: 2 is not below", "2 epochs"],
+        ),
+        ("recipes/brief/schedule/warmup_epochs", 2, ["recipes.brief.schedule.warmup_epochs: 2.0 is not below"]),
+        ("recipes/brief/extends", ["brief"], ["recipes.brief.extends", "name of another recipe", "['brief']"]),
+        ("recipes/brief/extends", None, ["recipes.brief.extends", "name of another recipe", "None"]),
+        ("models/looking/attention/stage3/kind", ["cbam"], ["models.looking.attention.stage3.kind", "string"]),
+        ("models/looking/attention/stage3/gate_init", 1e300, ["models.looking.attention.stage3.gate_init", "1e+300"]),
+        ("experiments/first/grid/seeds", 10**9, ["experiments.first.grid.seeds", "1 to 1000 seeds"]),
+        (
+            "experiments/first/grid/seeds",
+            "three",
+            ["experiments.first.grid.seeds", "a number or a list of numbers", "'three'"],
+        ),
+        ("study/experiments", ["first", "first"], ["study.experiments", "'first' is there twice"]),
+        ("study/name", "runs", ["study.name", "results/runs/", "another name"]),
+        ("study/name", "published", ["study.name", "results/published/"]),
+        ("datasets/cues/test_images", 1, ["datasets.cues.test_images", "2"]),
+        ("datasets/cues/normalize", {"mean": [0], "sd": [0]}, ["datasets.cues.normalize.sd.0"]),
+        ("datasets/cues/normalize", {"mean": [0, 0], "sd": [1]}, ["datasets.cues.normalize", "2 means and 1 sds"]),
+        ("datasets/cues/source/distances", [], ["datasets.cues.source", "distances", "at least one"]),
+        ("datasets/cues/source/size", 24, ["datasets.cues.source", "near, mid"]),
+        ("datasets/cues/source/vocabulary", 3, ["datasets.cues.source", "candidates", "at most 3"]),
+        (
+            "datasets/cues/source",
+            {"format": "npz", "archive": {"urls": "http://[::1", "sha256": "0" * 64}},
+            ["datasets.cues.source.archive.urls", "is not a valid URL"],
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_key_the_value_and_what_would_do(small, path, value, words):
@@ -264,11 +306,45 @@ def test_files_that_are_no_study(tmp_path):
     with pytest.raises(UserError, match=r"missing\.yaml: cannot be read"):
         load([tmp_path / "missing.yaml"])
     (tmp_path / "broken.yaml").write_text("a: [1")
-    with pytest.raises(UserError, match="is not YAML"):
+    with pytest.raises(UserError, match=r"broken\.yaml, line 2, column 1: is not YAML"):
         load([tmp_path / "broken.yaml"])
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(UserError, match="holds no keys"):
         load([tmp_path / "list.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            b"a: 1\nb: {c: 1,\n  c: 2}",
+            "line 3, column 3: is not YAML that can be used (the key 'c' is there twice in one",
+        ),
+        (
+            b"a:\n- epochs: 1:30",
+            "line 2, column 11: is not YAML that can be used (1:30 is a number to base 60 in YAML; ",
+        ),
+        (b"a: \xff", "is not UTF-8 text ("),
+        (b"a: &a {b: *a}\nstudy: 3", "x.yaml: "),
+        (b"a: 2001-13-45", "x.yaml: is not YAML that can be used (month must be in 1..12)"),
+        (
+            b"a: !!python/object:os.x {}",
+            "line 1, column 4: is not YAML that can be used (could not determine a constructor",
+        ),
+    ],
+)
+def test_a_file_that_yaml_would_take_for_something_else(tmp_path, content, sentence):
+    (tmp_path / "x.yaml").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        load([tmp_path / "x.yaml", tmp_path / "x.yaml"])
+    said = str(error.value)
+    assert sentence in said or "nested too deeply" in said
+    assert said.isprintable()
+
+
+def test_a_time_in_quotes_and_equal_keys_of_different_mappings_are_fine(tmp_path):
+    (tmp_path / "x.yaml").write_text('a: {b: "1:30", d: {b: 1}}\nc: {b: 12:3a, b2: b, e: b}\n')
+    assert read(tmp_path / "x.yaml") == {"a": {"b": "1:30", "d": {"b": 1}}, "c": {"b": "12:3a", "b2": "b", "e": "b"}}
 
 
 # --- plugins ----------------------------------------------------------------------------------------------------
@@ -420,6 +496,74 @@ def test_a_plugin_option_or_kind_that_is_not_known(plugged):
         check(parse_study(changed(mapping, "plugins", ["gone.py"])))
 
 
+BAD_MODULES = {
+    "def __init__(self, channels, ratio): super().__init__()": "Squeeze(16) cannot be made (TypeError",
+    "def __init__(self, channels, *, ratio=4): super().__init__(); self.n = 1 / 0": "cannot be made (ZeroDivisionError",
+    "def forward(self, x): return x.mean((2, 3), keepdim=True)": "in training returns (2, 16, 1, 1) for features",
+    "def forward(self, x): return [x]": "in training returns list for features",
+    "def forward(self, x): return x.view(3, -1)": "fails in training on features (2, 16, 8, 8) (RuntimeError: ",
+    "def forward(self, x): return x if self.training else x / 0": "in evaluation returns values that are not finite",
+    "def forward(self, x): return x if self.training else 1 / 0": "fails in evaluation on features (2, 16, 8, 8) (Z",
+    "def forward(self, x): return x.abs().sqrt() + 0 * x[:, :1].sum()": "has gradients that are not finite",
+    "def forward(self, x): import sys; sys.exit(0)": "fails in training on features (2, 16, 8, 8) (SystemExit: 0)",
+    "def maps(self, x): raise KeyError('a\\nb')": "Squeeze(16).maps() fails (KeyError: ",
+    "def maps(self, x): return x": "Squeeze(16).maps() returns no mapping of tensors",
+    "def maps(self, x): return {'attention': x}": "'attention' has the shape (2, 16, 8, 8); it must be (2, heads, ",
+    "def maps(self, x): return {'channel': x.mean((2, 3)) / 0}": "maps(): 'channel' has values that are not finite",
+    "def __init__(self, channels): super().__init__(); self.gate = nn.Parameter(torch.ones(3))": "must be a",
+    "def __init__(self, channels): super().__init__(); self.gate = nn.Linear(2, 2)": "`gate` must be a parameter",
+}
+
+
+@pytest.mark.parametrize("method", BAD_MODULES)
+def test_a_module_that_would_fail_in_training_or_after_is_refused_at_once(plugged, method):
+    mapping, path = plugged
+    mapping["models"]["looking"]["attention"]["stage3"] = {"kind": "squeeze"}
+    whole = "def __init__(self, channels): super().__init__()\n    def forward(self, x): return x"
+    path.write_text(
+        "import torch\nfrom torch import nn\nfrom cnntention.models.attention import register\n"
+        f"@register('squeeze')\nclass Squeeze(nn.Module):\n    {whole}\n    {method}\n"
+    )
+    with pytest.raises(UserError) as error:
+        check(parse_study(mapping))
+    said = str(error.value)
+    assert said.startswith("configuration: models.looking.attention.stage3: Squeeze(16)"), said
+    assert BAD_MODULES[method] in said
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.exit(0)", "raise SystemExit", "raise BaseException('no')", "1 / 0"])
+def test_a_plugin_that_ends_the_program_is_a_sentence(plugged, code):
+    mapping, path = plugged
+    path.write_text(code)
+    with pytest.raises(
+        UserError, match=r"plugins: .*mine\.py cannot be imported \((SystemExit|BaseExc|ZeroDiv).*\)\.$"
+    ):
+        check(parse_study(mapping))
+
+
+def test_a_function_is_no_module(plugged):
+    mapping, path = plugged
+    path.write_text("from cnntention.models.attention import register\n\n@register('squeeze')\ndef f(channels): ...\n")
+    with pytest.raises(
+        UserError, match=r"stage3\.kind: 'squeeze' is registered for .*, which is no nn\.Module class\.$"
+    ):
+        check(parse_study(mapping))
+
+
+def test_a_module_for_one_size_of_images_is_fine(plugged):
+    mapping, path = plugged
+    path.write_text(PLUGIN.format(kind="squeeze").replace("return x *", "return x.view(-1, 16, 7, 7) *"))
+    check(parse_study(mapping))  # stage 3 of 28 px
+
+
+@pytest.mark.parametrize("value", [float("nan"), b"x", {1, 2}, [[float("inf")]]])
+def test_a_plugins_option_is_what_json_can_hold(plugged, value):
+    mapping, _ = plugged
+    with pytest.raises(UserError, match=r"^configuration: models\.looking\.attention\.stage3\.ratio: "):
+        parse_study(changed(mapping, "models/looking/attention/stage3/ratio", value))
+
+
 def test_config_knows_no_torch():
     import subprocess
 
@@ -443,13 +587,19 @@ def test_yaml_is_read_as_the_workflow_reads_it():
         ({"metric": "nll", "expect": "equal"}, "claims.C: expect equal: needs a `margin` in the unit of nll"),
         ({"control": "cues", "expect": "equal"}, "claims.C: control: needs models or recipes to compare with"),
         ({"control_model": "tiny"}, "claims.C: control_model: compares recipes, so give `against_recipe`"),
+        (
+            {"metric": "test_acuracy"},
+            "claims.C.metric: no table has a number 'test_acuracy'; did you mean 'test_accuracy'",
+        ),
+        ({"metric": "hardware"}, "claims.C.metric: no table has a number 'hardware'"),
+        ({"metric": "seed"}, "claims.C.metric: no table has a number 'seed'"),
         ({"expects": "higher"}, "claims.C: unknown key 'expects'; did you mean 'expect'"),
     ],
 )
 def test_mistakes_in_a_claim_are_named(small, claim, sentence):
     told = {"sentence": "Looking helps.", "experiment": "first", "model": "looking", "against": "tiny"}
     with pytest.raises(UserError) as error:
-        parse_study(small | {"claims": {"C": told | claim}})
+        plan.checked(parse_study(small | {"claims": {"C": told | claim}}))
     assert sentence in str(error.value)
 
 

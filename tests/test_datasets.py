@@ -1,21 +1,25 @@
 """Preparing datasets: from archives built here byte by byte to splits and cards, and what breaks them."""
 
+import errno
 import gzip
 import hashlib
 import importlib.util
 import io
+import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import unittest.mock
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnntention import files
-from cnntention.config import Dataset, digest
-from cnntention.data import datasets
+from cnntention.config import Dataset, digest, parse_study
+from cnntention.data import datasets, readers
 from cnntention.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -262,6 +266,37 @@ def test_card(tmp_path):
     assert (card["name"], card["format"], card["licence"]) == ("mine", "npz", "CC0")
 
 
+def test_nothing_published_has_credentials(tmp_path, monkeypatch, small):
+    from cnntention.models.registry import build
+    from cnntention.results import gather
+    from cnntention.results.aggregate import dataset_rows
+    from cnntention.results.paths import data_folder
+    from cnntention.training import command
+
+    monkeypatch.chdir(tmp_path)
+    config, raw = source(tmp_path / "raw", "npz", {"archive": npz(**npz_arrays())})
+    config["archive"]["urls"] = ["https://me:secret@host/a.npz?token=secret", "file.npz"]
+    small["datasets"]["cues"] = {"source": config, "validation_images": 10}
+    study = parse_study(small)
+    run, folder = study.runs()[0], data_folder(study, "cues")
+    card = datasets.prepare("cues", study.datasets["cues"], raw, Path(folder))
+    assert card["source"]["archive"]["urls"] == ["https://host/a.npz", "file.npz"]
+    assert [row.source for row in dataset_rows(study)] == ["https://host/a.npz"]
+    row = dict.fromkeys(["train_loss", "train_accuracy", "val_loss", "val_accuracy", "images_per_s", "seconds"], 1.0)
+    told = command.describe(study, run, build(study.models[run.model], 2, 5, 0), card, [row | {"epoch": 1}])
+    assert told["dataset"]["source"]["archive"]["urls"] == ["https://host/a.npz", "file.npz"]
+    written = []
+    monkeypatch.setattr(gather.files, "write_json", lambda path, value: written.append(value))
+    for name in ("ExaminedRun", "frame", "cost_rows", "cell_rows", "published_rows", "shown_maps", "write_card"):
+        monkeypatch.setattr(gather, name, unittest.mock.MagicMock())
+    for name in ("write_csv", "write_tensors"):
+        monkeypatch.setattr(gather.files, name, lambda path, value: None)
+    monkeypatch.setattr(gather, "run_row", lambda study, run: None)
+    gather.write_tables(study, tmp_path / "tables")
+    assert written
+    assert "secret" not in str([card, told, written])
+
+
 def test_moments_of_more_than_one_chunk():
     pixels = images(2300, 3, 4, 4)
     mean, sd = datasets.moments(pixels)
@@ -275,14 +310,13 @@ def test_moments_of_more_than_one_chunk():
 
 def refused(tmp_path, form, contents, *words, **keys) -> None:
     """Preparing must end in one sentence with these words, and leave what was there."""
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "card.json").write_text("{}")
+    files.write_record(tmp_path / "out" / "card.json", {"preparation_version": 0})
     with pytest.raises(UserError) as caught:
         prepare(tmp_path, form, contents, **keys)
     message = str(caught.value)
     assert all(word in message for word in words), message
     assert "\n" not in message
-    assert (tmp_path / "out" / "card.json").read_text() == "{}"
+    assert datasets.read_card(tmp_path / "out") == {"preparation_version": 0}
 
 
 @pytest.mark.parametrize(
@@ -369,7 +403,108 @@ def test_damaged_npz(tmp_path):
 def test_npy_is_no_npz(tmp_path):
     out = io.BytesIO()
     np.save(out, np.zeros(3))
-    refused(tmp_path, "npz", {"archive": out.getvalue()}, "one array, not an .npz")
+    refused(tmp_path, "npz", {"archive": out.getvalue()}, "File is not a zip file")
+
+
+def npy(shape, descr="|u1") -> bytes:
+    """An .npy that says more than it holds."""
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, {"descr": descr, "fortran_order": False, "shape": shape})
+    return out.getvalue() + b"12345"
+
+
+def zipped(members: dict[str, bytes], compression=zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"no array", ["cannot be read", "magic string is not correct"]),
+        (npy((10**12,)), ["cannot be read"]),
+        (npy((2**40, 2**40)), ["cannot be read"]),
+        (npy((2,)), ["test_labels.npy is longer than its shape (2,)"]),
+        (npy((10**12,), "|V0"), ["is longer than its shape"]),
+        (npy((2,)).replace(b"{", b"("), ["cannot be read"]),
+        (bytes(1_500_000), ["unpacks to more than 1,000,000 bytes"]),
+    ],
+)
+def test_npz_that_claims_much(tmp_path, monkeypatch, content, words):
+    limited(monkeypatch)
+    with zipfile.ZipFile(io.BytesIO(npz(**npz_arrays()))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    refused(tmp_path, "npz", {"archive": zipped(members | {"test_labels.npy": content})}, *words)
+
+
+def test_npz_compressed_in_another_way(tmp_path):
+    archive = zipped({f"{name}.npy": b"" for name in npz_arrays()}, zipfile.ZIP_LZMA)
+    refused(tmp_path, "npz", {"archive": archive}, "is not compressed as by np.savez_compressed")
+
+
+def limited(monkeypatch, largest=1_000_000):
+    monkeypatch.setattr(readers, "LARGEST", largest)
+    monkeypatch.setattr(readers, "TOO_LARGE", f"unpacks to more than {largest:,} bytes")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([10_000] * 3, ["says 10000 x 10000 x 10000, which unpacks to more than"]),
+        ([1000, 10, 10], ["says 1000 x 10 x 10 but holds 1 bytes"]),
+        ([0, 2**32 - 1, 2**32 - 1], ["says 0 x ", "but holds more bytes"]),
+    ],
+)
+def test_idx_that_claims_much(tmp_path, sizes, words):
+    header = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in sizes)
+    refused(tmp_path, "idx", idx_contents() | {"train_images": gzip.compress(header + b"1", mtime=0)}, *words)
+
+
+def odd_tar(kind: str) -> bytes:
+    """A tar.gz that is small, and unpacks to much or for ever."""
+    out, name = io.BytesIO(), "batches.meta.txt"
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        for member, content in cifar10_members().items():
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            if member == name and kind == "sparse map":
+                info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 12}
+            archive.addfile(info, io.BytesIO(content))
+        info = tarfile.TarInfo(f"other/{name}x")
+        if kind == "sparse":
+            info.type = tarfile.GNUTYPE_SPARSE
+        elif kind == "header":
+            info.pax_headers = {"comment": "a" * 100_000}
+        elif kind.startswith("large"):
+            info.size = 1_000_000 if kind == "large" else 1_000_001
+        for _ in range(1000 if kind == "many" else 1):
+            archive.addfile(info, io.BytesIO(bytes(info.size)))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("sparse", "is sparse"),
+        ("sparse map", "is sparse"),
+        ("header", "extended header of 100"),
+        ("larger", "unpacks to more than 1,000,000 bytes"),
+        ("large", "unpacks to more than 1,000,000 bytes"),
+        ("many", "has more than 1000 members"),
+    ],
+)
+def test_tar_that_unpacks_to_much(tmp_path, monkeypatch, kind, words):
+    limited(monkeypatch)
+    refused(tmp_path, "cifar-binary", {"archive": odd_tar(kind)}, words)
+
+
+def test_damaged_tar_header(tmp_path):
+    content = bytearray(gzip.decompress(tar(cifar10_members())))
+    content[content.index(b"batches.meta.txt")] ^= 1  # the last one: tarfile alone would take it for the end
+    refused(tmp_path, "cifar-binary", {"archive": gzip.compress(bytes(content))}, "has a damaged tar header")
 
 
 def test_another_file_than_configured(tmp_path):
@@ -383,6 +518,33 @@ def test_another_file_than_configured(tmp_path):
         datasets.prepare("mine", dataset, raw, tmp_path / "out")
     with pytest.raises(UserError, match="its file is not given"):
         datasets.prepare("mine", dataset, {}, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "card.json"])
+def test_a_folder_of_another_kind_is_left_alone(tmp_path, name):
+    if name == "card.json":
+        files.write_record(tmp_path / "out" / name, {"study": "small"})
+    else:
+        files.write_text(tmp_path / "out" / name, "mine")
+    before = (tmp_path / "out" / name).read_bytes()
+    with pytest.raises(UserError, match=f"not the folder of a prepared dataset .{name} is of another kind"):
+        prepare(tmp_path, "npz", {"archive": npz(**npz_arrays())})
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+    assert (tmp_path / "out" / name).read_bytes() == before
+
+
+def test_a_full_disk_leaves_the_old_card(tmp_path, monkeypatch):
+    prepare(tmp_path, "npz", {"archive": npz(**npz_arrays())})
+    before = datasets.read_card(tmp_path / "out")
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(files, "sync", full)
+    with pytest.raises(UserError, match=r"out/train\.safetensors: cannot be written \(No space left on device\)"):
+        prepare(tmp_path, "npz", {"archive": npz(**npz_arrays())})
+    assert datasets.read_card(tmp_path / "out") == before
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 def test_broken_prepared_files(tmp_path):

@@ -3,6 +3,7 @@
 import re
 from textwrap import dedent
 
+import faults
 import pytest
 import yaml
 from conftest import ROOT
@@ -58,3 +59,7 @@ def test_the_overlays_in_the_docs_are_valid(tmp_path, monkeypatch):
 
 def test_the_tables_are_described_as_they_are():
     assert (ROOT / "docs/tables.md").read_text() == describe_tables(), "run `make docs`"
+
+
+def test_the_faults_are_those_that_the_tests_try():
+    assert (ROOT / "docs/faults.md").read_text() == faults.table(), "run `make docs`"

@@ -11,7 +11,9 @@ from statsmodels.stats.weightstats import ttost_ind
 
 from cnntention import files
 from cnntention.config import parse_study
+from cnntention.errors import UserError
 from cnntention.judging.judge import judge, judge_study
+from cnntention.results import paths
 from cnntention.results.rows import frame, read_table
 from cnntention.results.tables import ModuleRow
 from cnntention.results.words import Reason, State, Test, Verdict
@@ -140,13 +142,15 @@ def test_an_effect_of_five_sd_is_found_and_read_back(tmp_path):
     for name, table in tables.items():
         files.write_csv(tmp_path / f"{name}.csv", table)
     hashes = {f"{name}.csv": files.sha256(tmp_path / f"{name}.csv") for name in tables}
-    files.write_record(tmp_path / "card.json", {"key": "0123456789", "sha256": hashes})
+    files.write_record(tmp_path / "card.json", {"key": paths.study_key(study), "sha256": hashes})
     judge_study(study, tmp_path, tmp_path / "verdicts")
     claims = read_table(tmp_path / "verdicts", "claims").set_index("claim")["verdict"].to_dict()
     assert claims == {"A": "supported", "B": "refuted", "Q": "supported"}
     tests = read_table(tmp_path / "verdicts", "tests").set_index("claim")
     assert tests.loc["Q", ["mean", "mean_other", "effect"]].tolist() == pytest.approx([7.5, 3.5, 4.0])
-    assert files.read_json(tmp_path / "verdicts/card.json")["key"] == "0123456789"
+    assert files.read_json(tmp_path / "verdicts/card.json")["key"] == paths.study_key(study)
+    with pytest.raises(UserError, match=r"is of other tables, of key .*; delete it and run snakemake"):
+        judge_study(planned(6, A={}), tmp_path, tmp_path / "verdicts")
 
 
 def test_equal_models_are_seldom_told_apart():

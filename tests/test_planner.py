@@ -63,11 +63,12 @@ def wanted(study, figures: list[str]) -> dict[str, dict[tuple[str, ...], list[st
         tuple(paths.files_of_examination(study, run)): [*paths.files_of_run(run), card, splits["test"]] for run in runs
     }
     steps["profile"] = {(paths.profile_path(study, "cues"),): [card]}
-    steps["summarise"] = {(f"{folder}/tables/card.json",): paths.study_inputs(study)}
+    tables = tuple(f"{folder}/tables/{name}" for name in paths.TABLE_FILES)
+    steps["summarise"] = {tables: paths.study_inputs(study)}
     verdicts = tuple(f"{folder}/verdicts/{name}" for name in ("card.json", "claims.csv", "tests.csv"))
-    steps["judge"] = {verdicts: [f"{folder}/tables/card.json"]}
+    steps["judge"] = {verdicts: list(tables)}
     report = [f"{folder}/report/{name}" for name in ("card.json", "report.md", "index.html", *figures)]
-    steps["report"] = {tuple(report): [f"{folder}/tables/card.json", *verdicts]}
+    steps["report"] = {tuple(report): [*tables, *verdicts]}
     return steps
 
 

@@ -1,5 +1,7 @@
 """Costs: counts against closed forms, times against networks that say when they were called."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -215,6 +217,7 @@ def test_the_cost_table(small, tmp_path, monkeypatch):
         settings={"batch_size": 8},
         energy="none here",
         models=models,
+        key=Path(path(small)).stem,
         made="",
         provenance=provenance.describe(torch.device("cpu"), 1),
     )

@@ -158,7 +158,7 @@ def test_the_text_for_forges_says_what_the_page_shows_unfolded(html, markdown):
 def test_other_tables_are_refused(folder, tmp_path):
     tabled.write(tmp_path)
     files.write_record(tmp_path / "verdicts/card.json", {"key": "else", "sha256": {}})
-    with pytest.raises(UserError, match="judged on other tables"):
+    with pytest.raises(UserError, match="is of other tables than"):
         read(tmp_path / "tables", tmp_path / "verdicts")
     tabled.write(tmp_path)
     (tmp_path / "tables/runs.csv").write_text((tmp_path / "tables/runs.csv").read_text().replace("0.61", "0.62"))

@@ -127,7 +127,7 @@ def test_an_interrupted_run_goes_on_after_its_last_epoch(study, status, looking)
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
-        ("well\ncnntention train: \x1b[1mnan\x1b[0m.\r\n", "cnntention train: nan."),
+        ("well\ncnntention train: \x1b[1mnan\x1b[0m.\r\n", "nan."),
         ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no"),
         ("Traceback (most recent call last):\nKeyboardInterrupt\n", None),
     ],
@@ -153,7 +153,7 @@ def test_every_other_step_that_failed(study, status):
         if name in ("cues", "small", run.name):
             Path(output).unlink(missing_ok=True)
             files.write_text(log, f"cnntention {step}: the sky fell.\n")
-            assert f"{name} ({step})\n    cnntention {step}: the sky fell.\n    See {log}\n" in status()
+            assert f"{name} ({step})\n    the sky fell.\n    See {log}\n" in status()
             files.write_json(output, {})
             assert "Failed" not in status()
 

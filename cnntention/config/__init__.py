@@ -9,7 +9,7 @@ from cnntention.config.claims import Claim, Statistics
 from cnntention.config.data import Archive, Augmentation, CifarBinarySource, CueMatchSource, Dataset
 from cnntention.config.experiments import Alive, Diagnostics, Profiling
 from cnntention.config.models import ATTENTION_OPTIONS, STAGES, Model
-from cnntention.config.reading import load, parse_study
+from cnntention.config.reading import load, parse_study, read
 from cnntention.config.recipes import Optimizer, Recipe, Schedule, Stop
 from cnntention.config.study import Run, Study
 
@@ -39,4 +39,5 @@ __all__ = [
     "merge",
     "nearest",
     "parse_study",
+    "read",
 ]

@@ -2,17 +2,31 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from cnntention.config.base import Name, Strict, one_or_many
+from cnntention.config.base import Name, Strict, one_or_many, shown
 
 
 def count_or_list(value: Any) -> Any:
     """`seeds: 3` means 0, 1, 2."""
-    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, list | tuple):
+        return value
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"give a number or a list of numbers (it is {shown(value)})")
+    if not 1 <= value <= MOST_SEEDS:
+        raise ValueError(f"give 1 to {MOST_SEEDS} seeds (it is {shown(value)})")
+    return list(range(value))
 
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(count_or_list), Field(min_length=1)]
+def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise ValueError(f"{shown(twice[0])} is there twice; name each once")
+    return names
+
+
+MOST_SEEDS = 1000
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(count_or_list), Field(min_length=1, max_length=MOST_SEEDS)]
 Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many), Field(min_length=1)]
 
 
@@ -49,7 +63,7 @@ class PublishedResult(Strict):
     """Name of the model."""
     test_error: float = Field(ge=0, le=100)
     """Test error, %."""
-    epochs: int
+    epochs: int = Field(ge=1)
     """Epochs trained."""
     note: str
     """How that number was obtained, and its known problems."""
@@ -64,8 +78,15 @@ class StudyInfo(Strict):
     """The question that the report answers."""
     scale: Literal["full", "cpu"] = "full"
     """cpu: small sizes for two CPU cores; the report then says that its findings hold only for them."""
-    experiments: Names
+    experiments: Annotated[Names, AfterValidator(each_once)]
     """The experiments to run, in the report's order."""
+
+    @field_validator("name")
+    @classmethod
+    def name_is_free(cls, name: str) -> str:
+        if name in ("runs", "profiles", "published"):
+            raise ValueError(f"results/{name}/ holds what all studies share; use another name")
+        return name
 
 
 class Evaluation(Strict):
@@ -93,7 +114,7 @@ class Diagnostics(Strict):
     """A seeded sample of the test split, the same for every model; all if there are fewer."""
     map_images: int = Field(100, ge=1)
     """Images of the sample whose attention maps are measured: a map can take 32 MiB an image."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Seed of that sample."""
     alive: Alive = Alive()
     """Thresholds."""
@@ -104,7 +125,7 @@ class Explanation(Strict):
 
     images: int = Field(64, ge=1)
     """Size of a seeded sample of the test split, the same for every model, whose maps are stored."""
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     """Seed of that sample."""
     scored_images: int = Field(1000, ge=2)
     """Size of the sample for the scores, which extends that one; all of the test split if it is smaller."""
@@ -121,9 +142,9 @@ class Explanation(Strict):
 class Profiling(Strict):
     """How cost is measured: all models of a dataset in one process, in turn."""
 
-    batch_size: int = Field(128, ge=1)
+    batch_size: int = Field(128, ge=1, le=1_000_000)
     """Batch size for throughput, training step and memory; latency is measured at batch size 1."""
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=1024)
     """CPU threads; fixed, so that machines can be compared."""
     rounds: int = Field(5, ge=3, le=100)
     """How often each model is measured, alternating with the others; medians and quartiles are over rounds."""

@@ -1,9 +1,20 @@
 """Models: the ResNet's size, and the attention modules in its stages."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from cnntention.config.base import Strict, may_extend, nearest, one_or_many
 
@@ -15,7 +26,7 @@ class AttentionOptions(Strict):
 
     residual: Literal["none", "plain", "gated"] = "gated"
     """none: y = f(x); plain: y = x + f(x); gated: y = x + gate * f(x) with one learned scalar."""
-    gate_init: float = 0.0
+    gate_init: float = Field(0.0, ge=-1e6, le=1e6)
     """Initial value of the gate (residual: gated)."""
     gate_learned: bool = True
     """False freezes the gate at gate_init: a control."""
@@ -35,7 +46,7 @@ class SelfAttentionOptions(DotProductOptions):
 
     kind: Literal["self-attention"]
     """The module."""
-    scale: float | None = Field(1.0, gt=0)
+    scale: float | None = Field(1.0, gt=0, le=1e6)
     """Factor on the logits: 1 as in the study; 1/sqrt(channels) when empty."""
 
 
@@ -46,7 +57,7 @@ class MultiHeadOptions(DotProductOptions):
     """The module."""
     heads: int = Field(8, ge=1)
     """Heads; must divide the stage's channels."""
-    scale: float | None = Field(None, gt=0)
+    scale: float | None = Field(None, gt=0, le=1e6)
     """Factor on the logits; 1/sqrt(channels per head), as in the study, when empty."""
 
 
@@ -61,12 +72,26 @@ class CbamOptions(AttentionOptions):
     """The channel gate's hidden layer has channels // reduction channels, at least one."""
 
 
+def plain(value: Any) -> Any:
+    """What JSON can hold, so that it enters a run's key as it is: no date, no nan."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("give text, a finite number, true, false, null, or lists and mappings of these") from None
+    return value
+
+
+Plain = Annotated[Any, AfterValidator(plain)]
+
+
 class PluginOptions(BaseModel):
     """A kind that a file under `plugins` registers; its options are its constructor's keywords."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", str_max_length=10_000)
     kind: str
     """The name it was registered under."""
+
+    __pydantic_extra__: dict[str, Plain]
 
 
 ATTENTION_OPTIONS: dict[str, type[AttentionOptions]] = {
@@ -78,7 +103,7 @@ ATTENTION_OPTIONS: dict[str, type[AttentionOptions]] = {
 
 def attention_tag(value: Any) -> str:
     kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
-    return kind if kind in ATTENTION_OPTIONS else "plugin"
+    return kind if isinstance(kind, str) and kind in ATTENTION_OPTIONS else "plugin"
 
 
 Attention = Annotated[
@@ -94,9 +119,9 @@ Slot = Annotated[tuple[Attention, ...], BeforeValidator(one_or_many), Field(min_
 class Model(Strict, json_schema_extra=may_extend):
     """A CIFAR-style ResNet (He et al. 2015, section 4.2) with attention after its stages or in their blocks."""
 
-    depth: int = Field(20, ge=8)
+    depth: int = Field(20, ge=8, le=1202)
     """Layers: 6n + 2."""
-    width: int = Field(16, ge=2)
+    width: int = Field(16, ge=2, le=1024)
     """Channels of the first stage; the others have twice and four times as many."""
     attention: dict[Literal["stage1", "stage2", "stage3"], Slot | None] = Field({})
     """For each stage its attention module, or a list of modules in order; none if left out or empty."""

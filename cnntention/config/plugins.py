@@ -20,7 +20,7 @@ def parse(path: Path) -> ast.Module:
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"plugins: cannot read '{path}' ({reason}); give the path of a Python file.") from None
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deeply
         raise UserError(f"plugins: {path} is not Python ({error}).") from None
 
 

@@ -1,10 +1,12 @@
 """Recipes: optimizer, learning-rate schedule, and everything else about the training of a model."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from cnntention.config.base import Strict, may_be_partial, may_extend
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Optimizer(Strict, json_schema_extra=may_be_partial):
@@ -12,18 +14,24 @@ class Optimizer(Strict, json_schema_extra=may_be_partial):
 
     name: Literal["sgd", "adam", "adamw"]
     """Adam adds weight decay to the gradient (L2), AdamW does not; it matters for gates that start closed."""
-    lr: float = Field(gt=0)
+    lr: float = Field(gt=0, le=1e10)
     """Peak learning rate."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of SGD."""
     nesterov: bool = False
     """Whether SGD uses Nesterov's momentum."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Decay rates of the moments, for Adam and AdamW."""
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, le=1e10)
     """Weight decay, as torch's optimizers define it."""
     decay_exempt: tuple[Literal["gates", "biases", "norms", "attention"], ...] = ()
     """Parameters without weight decay."""
+
+    @model_validator(mode="after")
+    def nesterov_needs_momentum(self) -> "Optimizer":
+        if self.name == "sgd" and self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
 
 
 class Schedule(Strict, json_schema_extra=may_be_partial):
@@ -31,7 +39,7 @@ class Schedule(Strict, json_schema_extra=may_be_partial):
 
     name: Literal["constant", "multistep", "cosine", "onecycle"]
     """multistep: multiplied by gamma after each milestone; cosine: to 0; onecycle: up, then to 0 (Smith 2018)."""
-    milestones: tuple[int, ...] = ()
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """multistep: epochs after which the learning rate drops."""
     gamma: float = Field(0.1, gt=0, le=1)
     """multistep: factor of each drop."""
@@ -61,9 +69,9 @@ class Stop(Strict, json_schema_extra=may_be_partial):
 class Recipe(Strict, json_schema_extra=may_extend):
     """A named way of training, the same for every model it is used on."""
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=1_000_000)
     """Passes over the train split; fewer with early stopping."""
-    batch_size: int = Field(128, ge=1)
+    batch_size: int = Field(128, ge=1, le=1_000_000)
     """Images per step; the smaller last batch of an epoch is used too."""
     optimizer: Optimizer
     """The update rule."""
@@ -86,6 +94,17 @@ class Recipe(Strict, json_schema_extra=may_extend):
     def leaks(self) -> bool:
         """Whether the test split decides which weights are kept."""
         return self.monitor == "test" and (self.stop is not None or self.select == "best")
+
+    @property
+    def too_late(self) -> str:
+        """What of its schedule lies behind its last epoch; empty if nothing does."""
+        for key, value in {
+            "milestones": self.schedule.milestones[-1:],
+            "warmup_epochs": (self.schedule.warmup_epochs,),
+        }.items():
+            if value and value[0] >= self.epochs:
+                return f"schedule.{key}: {value[0]} is not below the recipe's {self.epochs} epochs"
+        return ""
 
     def identity(self) -> dict:
         return self.model_dump(mode="json")

@@ -76,8 +76,10 @@ class Study(Strict):
                 for kind in ("datasets", "models", "recipes"):
                     for entry in getattr(grid, kind):
                         require(entry, getattr(self, kind), f"experiments.{name}.grid.{kind}", kind[:-1])
-                for dataset in grid.datasets:
-                    for recipe in grid.recipes:
+                for recipe in grid.recipes:
+                    if name in self.study.experiments and (late := self.recipes[recipe].too_late):
+                        raise ValueError(f"recipes.{recipe}.{late}")
+                    for dataset in grid.datasets:
                         if self.recipes[recipe].monitor == "val" and not self.datasets[dataset].validation_images:
                             raise ValueError(
                                 f"experiments.{name}.grid: recipe {recipe!r} monitors the validation split, and "

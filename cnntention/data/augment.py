@@ -93,7 +93,7 @@ class Batches:
 
 def load_batches(folder: str | Path, dataset: Dataset, split: str, device: torch.device) -> Batches:
     """A prepared split on the device, with the dataset's normalization; only `train` is augmented."""
-    part, card = read_split(folder, split), read_card(folder)
+    card, part = read_card(folder, dataset), read_split(folder, split)
     fixed = dataset.normalize
     mean, sd = (fixed.mean, fixed.sd) if fixed else (card["mean"], card["sd"])
     channels = part.images.shape[1]

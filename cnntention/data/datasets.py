@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntention import files, versions
 from cnntention.config import CueMatchSource, Dataset, digest
+from cnntention.data.archives import bare
 from cnntention.data.readers import Published, read_archives
 from cnntention.errors import UserError
 
@@ -36,9 +37,10 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
     """Write the dataset's splits and card to the folder `out`; return the card.
 
     `raw`: field name -> path of each of the source's archives (none for CueMatch). Raises UserError if an archive
-    is damaged, has another hash than the configuration says, or has too few images.
+    is damaged, has another hash than the configuration says, or has too few images, or if `out` holds anything else.
     """
     out = Path(out)
+    refuse_another(out)
     if isinstance(dataset.source, CueMatchSource):
         splits, facts = generate(name, dataset)
     else:
@@ -47,13 +49,27 @@ def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> 
         class_names = published.class_names
         count = len(class_names) if class_names else int(published.splits["train"][1].max()) + 1
         facts = {"classes": count, "class_names": class_names}
-    (out / "card.json").unlink(missing_ok=True)  # a card must never lie beside the splits of another preparation
+    if max(size := splits["train"]["images"].shape[2:]) < 5:  # stage 3 would have one place, too few for BatchNorm
+        raise UserError(f"datasets.{name}.source: its images have {size[0]} x {size[1]} px; use 5 x 5 or larger ones.")
     for split, arrays in splits.items():
         files.write_tensors(out / f"{split}.safetensors", arrays)
     card = describe(name, dataset, splits, facts)
     card["files"] = {f"{split}.safetensors": files.sha256(out / f"{split}.safetensors") for split in splits}
     files.write_record(out / "card.json", card)
     return card
+
+
+def refuse_another(folder: Path) -> None:
+    """Raise UserError if the folder holds what `prepare` does not write; hidden files do not count."""
+    with files.readable(folder):
+        names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    known = {"card.json", *(f"{split}.safetensors" for split in SPLITS)}
+    other = [name for name in names if name not in known and not name.startswith(".")]
+    if other or ("card.json" in names and "preparation_version" not in read_card(folder)):
+        raise UserError(
+            f"{folder}: is not the folder of a prepared dataset ({(other or ['card.json'])[0]} is of another kind); "
+            "give another one."
+        )
 
 
 def read_split(folder: Path, split: str) -> Split:
@@ -65,9 +81,13 @@ def read_split(folder: Path, split: str) -> Split:
     return Split(arrays.pop("images"), arrays.pop("labels"), arrays)
 
 
-def read_card(folder: Path) -> dict:
-    """The card that `prepare` wrote; UserError if it is missing, broken or changed."""
-    return files.read_record(Path(folder) / "card.json")
+def read_card(folder: str | Path, dataset: Dataset | None = None) -> dict:
+    """The card that `prepare` wrote; UserError if it is missing, broken or changed, or not of this dataset."""
+    path = Path(folder) / "card.json"
+    card = files.read_record(path)
+    if dataset and card["key"] != digest(dataset.preparation()):
+        raise UserError(f"{path}: is of other data, of key {card['key']}; delete it and run snakemake again.")
+    return card
 
 
 # --- splitting ----------------------------------------------------------------------------------------------
@@ -157,7 +177,7 @@ def describe(name: str, dataset: Dataset, splits: dict[str, Arrays], facts: dict
     channels, height, width = splits["train"]["images"].shape[1:]
     mean, sd = moments(splits["train"]["images"])
     archives = {
-        key: {"filename": archive.filename, "sha256": archive.sha256, "urls": list(archive.urls)}
+        key: {"filename": archive.filename, "sha256": archive.sha256, "urls": [bare(url) for url in archive.urls]}
         for key, archive in source.archives.items()
     }
     return {

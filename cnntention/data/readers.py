@@ -1,26 +1,31 @@
 """Read published archives in memory: IDX, CIFAR's binary version, .npz.
 
-A damaged or unsuitable archive raises a UserError that names the file.
+A damaged or unsuitable archive raises a UserError that names the file, and unpacks to LARGEST bytes at most.
 """
 
 import gzip
 import math
 import tarfile
+import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from cnntention import files
 from cnntention.config import CifarBinarySource, Dataset
+from cnntention.data.archives import LARGEST
 from cnntention.errors import UserError
 
 CIFAR_TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 CIFAR_SHAPE = (3, 32, 32)
+CHUNK, METADATA = 1 << 20, 1 << 16  # bytes that are unpacked at once; largest extended header of a tar's member
+MEMBERS = 1000  # of a tar, at most
+TOO_LARGE = f"unpacks to more than {LARGEST:,} bytes"
 
 
 @dataclass(frozen=True)
@@ -56,19 +61,15 @@ def read_archives(name: str, dataset: Dataset, raw: Mapping[str, Path]) -> Publi
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn the exceptions of a damaged archive into a UserError that names it."""
+    """Turn the exceptions of a damaged archive into a UserError that names it. Only for calls of the libraries."""
     try:
-        yield
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        RuntimeError,
-        zlib.error,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise bad(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except UserError:
+        raise
+    except Exception as error:  # the libraries raise nearly everything for damaged bytes
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise bad(path, f"cannot be read ({reason.splitlines()[0]})") from None
 
 
 def bad(path: Path, what: str) -> UserError:
@@ -82,17 +83,21 @@ def idx_pair(raw: Mapping[str, Path], split: str) -> tuple[np.ndarray, np.ndarra
 
 def read_idx(path: Path, dims: int) -> np.ndarray:
     """A gzipped IDX file of uint8 in `dims` dimensions: 0, 0, 8, dims; sizes as big-endian uint32; data."""
-    with reading(path), gzip.open(path) as file:
-        data = file.read()
     start = 4 + 4 * dims
-    if data[:4] != bytes([0, 0, 8, dims]):
-        expected = bytes([0, 0, 8, dims]).hex()
-        raise bad(path, f"is not an IDX file of bytes in {dims} dimensions (magic {data[:4].hex()}, not {expected})")
-    shape = [int.from_bytes(data[i : i + 4], "big") for i in range(4, start, 4)]
-    if len(data) - start != math.prod(shape):
-        sizes = " x ".join(map(str, shape))
-        raise bad(path, f"says {sizes} but holds {max(len(data) - start, 0)} bytes of data")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    with reading(path), gzip.open(path) as file:
+        head = file.read(start)
+        magic, expected = head[:4].hex(), bytes([0, 0, 8, dims]).hex()
+        if magic != expected:
+            raise bad(path, f"is not an IDX file of bytes in {dims} dimensions (magic {magic}, not {expected})")
+        shape = [int.from_bytes(head[i : i + 4], "big") for i in range(4, start, 4)]
+        size, sizes, data = math.prod(shape), " x ".join(map(str, shape)), bytearray()
+        if size > LARGEST:
+            raise bad(path, f"says {sizes}, which {TOO_LARGE}")
+        while len(data) <= size and (chunk := file.read(CHUNK)):  # to the end, where gzip checks its checksum
+            data += chunk
+        if len(head) < start or len(data) != size:
+            raise bad(path, f"says {sizes} but holds {'more' if len(data) > size else len(data)} bytes of data")
+        return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def read_cifar(path: Path, source: CifarBinarySource) -> Published:
@@ -123,41 +128,73 @@ def read_cifar(path: Path, source: CifarBinarySource) -> Published:
     return Published(splits, [line.strip() for line in lines if line.strip()] or None)
 
 
+class Capped:
+    """A file to read from, of LARGEST bytes at most."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.left = file, LARGEST
+
+    def read(self, size: int) -> bytes:
+        data = self.file.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise ValueError(TOO_LARGE)
+        return data
+
+
+class Header(tarfile.TarInfo):
+    """A tar header; refuses those for which tarfile would read much more, or a sparse file's list of holes."""
+
+    @classmethod
+    def frombuf(cls, *args) -> tarfile.TarInfo:
+        header = super().frombuf(*args)
+        if header.size > LARGEST:
+            raise tarfile.ReadError(TOO_LARGE)
+        if header.type == tarfile.GNUTYPE_SPARSE or (header.size > METADATA and not header.isreg()):
+            raise tarfile.ReadError(f"{header.name} is sparse, or has an extended header of {header.size:,} bytes")
+        return header
+
+    def _proc_gnusparse_10(self, *args) -> None:
+        raise tarfile.ReadError(f"{self.name} is sparse")
+
+
 def read_members(path: Path, wanted: set[str]) -> dict[str, bytes]:
     """The wanted files of a tar.gz by name, from any of its folders, read in memory.
 
-    Raises UserError if one is a link or a device, or is there twice.
+    Raises UserError if one is a link, a device or sparse, or is there twice.
     """
     members: dict[str, bytes] = {}
     # read as a stream to the end, so that gzip checks its checksum too
     with reading(path), gzip.open(path) as unzipped:
-        with tarfile.open(fileobj=unzipped, mode="r|", bufsize=1 << 20) as tar:
-            for member in tar:
+        capped = Capped(unzipped)
+        with tarfile.open(fileobj=capped, mode="r|", bufsize=CHUNK, tarinfo=Header) as tar:
+            for count, member in enumerate(tar):
+                if count == MEMBERS:
+                    raise bad(path, f"has more than {MEMBERS} members")
                 name = member.name.rpartition("/")[2]
                 if name not in wanted:
                     continue
-                if not member.isreg():
+                if not member.isreg() or member.issparse():
                     raise bad(path, f"{member.name} is not a regular file in it")
                 if name in members:
                     raise bad(path, f"has more than one {name}")
                 members[name] = tar.extractfile(member).read()
-        while unzipped.read(1 << 20):
-            pass
+            while chunk := tar.fileobj.read(CHUNK):
+                if chunk.strip(b"\0"):  # tarfile takes a damaged header for the end
+                    raise bad(path, "has a damaged tar header")
     return members
 
 
 def read_npz(path: Path) -> Published:
     """An .npz with train_images, train_labels, test_images, test_labels; pickled arrays are refused."""
     names = [f"{split}_{what}" for split in ("train", "test") for what in ("images", "labels")]
-    with reading(path):
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("one array, not an .npz")
-        with archive:
-            missing = [name for name in names if name not in archive.files]
-            arrays = {} if missing else {name: archive[name] for name in names}
-    if missing:
-        raise bad(path, f"has no {', '.join(missing)} (it has {', '.join(archive.files) or 'nothing'})")
+    with reading(path), zipfile.ZipFile(path) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        if missing := [name for name in names if name not in members]:
+            raise bad(path, f"has no {', '.join(missing)} (it has {', '.join(members) or 'nothing'})")
+        if sum(members[name].file_size for name in names) > LARGEST:
+            raise bad(path, TOO_LARGE)
+        arrays = {name: read_npy(archive, members[name]) for name in names}
     for name, array in arrays.items():
         if name.endswith("labels") and (array.dtype.kind not in "iu" or array.ndim != 1):
             raise bad(path, f"{name} must be integers (N,), not {array.dtype} {array.shape}")
@@ -168,6 +205,16 @@ def read_npz(path: Path) -> Published:
         if array.ndim == 3:
             arrays[name] = array[:, None]
     return Published({split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test")})
+
+
+def read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # zipfile unpacks the others unlimited
+        raise ValueError(f"{member.filename} is not compressed as by np.savez_compressed")
+    with archive.open(member) as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):  # at the end zipfile checks the checksum
+            raise ValueError(f"{member.filename} is longer than its shape {array.shape}")
+    return array
 
 
 def check(published: Published, raw: Mapping[str, Path]) -> None:

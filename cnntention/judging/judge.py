@@ -8,11 +8,13 @@ import pandas as pd
 
 from cnntention import files
 from cnntention.config import Statistics, Study
+from cnntention.errors import UserError
 from cnntention.judging import statistics
 from cnntention.judging.evidence import Evidence
 from cnntention.judging.measures import measure
 from cnntention.judging.questions import Question, of_study
 from cnntention.judging.verdicts import decide, worst
+from cnntention.results import paths
 from cnntention.results.cards import write_card
 from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
@@ -25,10 +27,14 @@ SAME += ["control_dataset", "control_model", "value"]
 
 def judge_study(study: Study, tables: Path, out: Path) -> None:
     """Write tests.csv, claims.csv and then card.json into the folder `out`."""
+    card = files.read_record(tables / "card.json")
+    if card["key"] != paths.study_key(study):
+        raise UserError(
+            f"{tables}/card.json: is of other tables, of key {card['key']}; delete it and run snakemake again."
+        )
     tests, claims = judge(study, Evidence.read(tables))
     files.write_csv(out / "tests.csv", frame(tests, TestRow))
     files.write_csv(out / "claims.csv", frame(claims, ClaimRow))
-    card = files.read_record(tables / "card.json")
     settings = study.statistics.model_dump(mode="json")
     write_card(out, study.study.name, card["key"], ["tests.csv", "claims.csv"], statistics=settings)
 

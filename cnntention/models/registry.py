@@ -10,11 +10,12 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from cnntention.config import STAGES, Model, Study, digest, nearest
+from cnntention.config import ATTENTION_OPTIONS, STAGES, Model, Study, digest, nearest
 from cnntention.config.plugins import with_imports
 from cnntention.errors import UserError
 from cnntention.models.attention import KINDS, Attention
 from cnntention.models.resnet import ResNet
+from cnntention.models.trial import blamed, tried
 from cnntention.seeding import seeded
 
 
@@ -35,10 +36,8 @@ def load_plugins(paths: Iterable[str]) -> None:
             raise UserError(f"plugins: cannot read {path!r}; give the path of a Python file.")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
-        try:
+        with blamed(f"plugins: {path} cannot be imported"):
             spec.loader.exec_module(module)
-        except Exception as error:
-            raise UserError(f"plugins: {path} cannot be imported ({type(error).__name__}: {error}).") from error
         for file in with_imports(Path(path), Path(path).parent) - {Path(path)}:
             actual = getattr(sys.modules.get(file.stem), "__file__", None)
             if actual and file.resolve().parent == folder and Path(actual).resolve() != file.resolve():
@@ -46,18 +45,26 @@ def load_plugins(paths: Iterable[str]) -> None:
 
 
 def check(study: Study) -> None:
-    """Load the study's plugins; raises UserError for an attention kind or option that is not registered."""
+    """Load the study's plugins and try their modules; UserError for a kind or option that is not registered."""
     load_plugins(study.plugins)
+    done = []
     for name, model in study.models.items():
         placed = ((stage, options) for stage, slot in model.modules.items() for options in slot)
         for stage, options in placed:
             key = f"configuration: models.{name}.attention.{stage}"
             if options.kind not in KINDS:
                 raise UserError(f"{key}.kind: unknown attention kind {options.kind!r}{nearest(options.kind, KINDS)}.")
-            known = options_of(KINDS[options.kind])
-            for option in options.model_dump(exclude={"kind"}):
+            cls, i = KINDS[options.kind], STAGES.index(stage)
+            if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+                raise UserError(f"{key}.kind: {options.kind!r} is registered for {cls!r}, which is no nn.Module class.")
+            known, given = options_of(cls), options.model_dump(exclude={"kind"})
+            for option in given:
                 if option not in known:
                     raise UserError(f"{key}: unknown key {option!r}{nearest(option, known)}.")
+            trial = cls, model.width * 2**i, given, i, model.placement == "stage"
+            if options.kind not in ATTENTION_OPTIONS and trial not in done:
+                tried(key, *trial)
+                done.append(trial)
 
 
 def options_of(cls: type[nn.Module]) -> set[str]:

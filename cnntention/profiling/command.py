@@ -13,7 +13,8 @@ from cnntention.results.profiles import Profile
 
 def profile_models(study: Study, dataset: str, out: Path, device_name: str) -> None:
     """Write the dataset's profile to `out`; on a GPU, with the whole of it."""
-    card, settings = read_card(paths.data_folder(study, dataset)), study.profiling
+    card = read_card(paths.data_folder(study, dataset), study.datasets[dataset])
+    settings = study.profiling
     shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
     models = {name: study.models[name] for name in sorted(study.models_on(dataset))}
     where = device.choose(device_name, whole=True)
@@ -21,6 +22,7 @@ def profile_models(study: Study, dataset: str, out: Path, device_name: str) -> N
     device.prepare_torch(settings.threads, where, deterministic=deterministic)
     profiles, source = profile(models, shape, card["classes"], settings, where, study.plugins)
     Profile(
+        key=out.stem,
         dataset=dataset,
         image=shape,
         settings=settings.model_dump(mode="json"),

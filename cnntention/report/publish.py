@@ -6,6 +6,7 @@ markers from what is published there, so that no number in it is typed by hand.
 
 import os
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 from cnntention import files
@@ -24,11 +25,15 @@ ROWS = 8  # of the README's table, without headings
 
 def publish(folder: Path, published: Path, readme: Path) -> None:
     """Publish `results/<study>/<key>` and refresh the README; UserError if it is unfinished or has no markers."""
-    keys = {part: files.read_record(folder / part / "card.json")["key"] for part in STUDY_PARTS}
-    if len(set(keys.values())) > 1:
-        raise UserError(f"{folder}: tables, verdicts and report have different keys; run snakemake first.")
+    for part in STUDY_PARTS:
+        card = files.read_record(folder / part / "card.json")
+        if card["key"] != folder.name:
+            raise UserError(f"{folder / part}: is of another study, of key {card['key']}; delete it and run snakemake.")
+        for name, recorded in card["sha256"].items():
+            if not fnmatch(name, ARRAYS):
+                files.read_bytes(folder / part / name, recorded)
     split(readme)
-    target = published / files.read_record(folder / "tables/card.json")["study"]
+    target = published / card["study"]
     shutil.rmtree(target, ignore_errors=True)
     for part in STUDY_PARTS:
         shutil.copytree(folder / part, target / part, ignore=shutil.ignore_patterns(ARRAYS))

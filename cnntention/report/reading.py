@@ -1,4 +1,4 @@
-"""What the report is made of: a study's tables and verdicts. Reads nothing else."""
+"""What the report is made of: a study's tables and verdicts, and verify.json if there is one. Reads nothing else."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from cnntention.config import Study, parse_study
 from cnntention.errors import UserError
 from cnntention.results.rows import TABLES, read_table
 from cnntention.results.tables import CELL, RUN
+from cnntention.results.verification import Verification
 
 VERDICTS = ("tests", "claims")
 
@@ -26,6 +27,8 @@ class Results:
     study: Study
     card: dict
     frames: dict[str, pd.DataFrame]
+    verified: Verification | None = None
+    """What `cnntention verify` had found of these tables."""
 
     def runs_of(self, experiment: str, name: str = "runs") -> pd.DataFrame:
         """The rows of a table of runs that belong to an experiment, in its order, and no others."""
@@ -71,7 +74,7 @@ def read(tables: Path, verdicts: Path, names: Iterable[str] = tuple(TABLES)) -> 
     """The tables of both folders; UserError if these are not of one key, or a file is not what its card describes."""
     card = files.read_record(tables / "card.json")
     if files.read_record(verdicts / "card.json")["key"] != card["key"]:
-        raise UserError(f"{verdicts}: was judged on other tables than {tables} holds; run the step judge again.")
+        raise UserError(f"{verdicts}: is of other tables than {tables} holds; delete it and run snakemake again.")
     frames = {name: read_table(verdicts if name in VERDICTS else tables, name) for name in names}
     study = parse_study(files.read_json(tables / "study.json", card["sha256"]["study.json"]))
-    return Results(tables, study, card, frames)
+    return Results(tables, study, card, frames, Verification.of(tables.parent))

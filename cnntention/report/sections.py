@@ -102,6 +102,8 @@ def methods(results: Results) -> Section:
         "Gathered by": f"Python {made['python']}, {libraries}; commit {made['commit']}",
         "Tables": f"key {results.card['key']}; every number here is in its CSV files",
     }
+    if results.verified:
+        rows["Verified"] = f"{results.verified.made[:10]}: {results.verified.sentence}"
     return Section(
         "How was it made?",
         (

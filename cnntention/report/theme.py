@@ -66,6 +66,11 @@ def canvas(width: float, height: float, layout: str = "constrained") -> "Canvas"
     return Canvas(figsize=(width, height), layout=layout)
 
 
+def verbatim(text: str) -> str:
+    """Text in which matplotlib finds no formulas."""
+    return text.replace("$", r"\$")
+
+
 def rows(axes, names) -> None:
     """Axes with a named row for each of 0, 1, …, from the top down."""
     axes.set_yticks(range(len(names)), names)

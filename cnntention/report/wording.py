@@ -225,7 +225,8 @@ def unfinished(card: dict) -> str:
     """How many runs are missing, and the first of them with the reasons."""
     missing, shown = card["missing"], card["missing"][:5]
     more = [f"{len(missing) - len(shown)} more"] * (len(missing) > len(shown))
-    return f"Unfinished: of {card['runs'] + len(missing)} runs, {len(missing)} are missing: {listing(shown + more)}."
+    verb = "is" if len(missing) == 1 else "are"
+    return f"Unfinished: of {card['runs'] + len(missing)} runs, {len(missing)} {verb} missing: {listing(shown + more)}."
 
 
 def claims_ended(claims: pd.DataFrame) -> list[tuple[Verdict, int]]:

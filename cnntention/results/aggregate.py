@@ -8,6 +8,8 @@ from scipy import stats
 
 from cnntention import files
 from cnntention.config import Study
+from cnntention.data.archives import bare
+from cnntention.data.datasets import read_card
 from cnntention.results import paths, tables
 from cnntention.results.examined import ExaminedRun
 from cnntention.results.words import Ended
@@ -53,7 +55,8 @@ def interval(values: pd.Series) -> tuple[float | None, float | None]:
 
 def dataset_rows(study: Study) -> Iterator[tables.DatasetRow]:
     for name in study.datasets_used():
-        card, source = files.read_record(f"{paths.data_folder(study, name)}/card.json"), study.datasets[name].source
+        source = study.datasets[name].source
+        card = read_card(paths.data_folder(study, name), study.datasets[name])
         archives = source.archives.values()
         yield tables.DatasetRow(
             dataset=name,
@@ -64,7 +67,7 @@ def dataset_rows(study: Study) -> Iterator[tables.DatasetRow]:
             class_names="; ".join(card["class_names"] or map(str, range(card["classes"]))),
             **card["images"],
             key=card["key"],
-            source="; ".join(archive.urls[0] for archive in archives) or "generated",
+            source="; ".join(bare(archive.urls[0]) for archive in archives) or "generated",
             source_sha256="; ".join(archive.sha256 for archive in archives),
         )
 

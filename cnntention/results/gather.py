@@ -8,6 +8,7 @@ import numpy as np
 
 from cnntention import files, provenance
 from cnntention.config import Study
+from cnntention.data.archives import public
 from cnntention.results import paths, tables
 from cnntention.results.aggregate import cell_rows, dataset_rows, published_rows, shown_maps
 from cnntention.results.cards import write_card
@@ -41,9 +42,9 @@ def write_tables(study: Study, out: Path, whole: Study | None = None, missing: S
     for name, table in frames.items():
         files.write_csv(out / f"{name}.csv", table)
     files.write_tensors(out / paths.MAPS, maps)
-    files.write_json(out / "study.json", study.part().model_dump(mode="json"))
-    written = [f"{name}.csv" for name in frames] + ["explanations.safetensors", "study.json"]
-    write_card(out, study.study.name, paths.study_key(study), written, runs=len(runs), missing=list(missing))
+    files.write_json(out / "study.json", public(study.part().model_dump(mode="json")))
+    facts = {"runs": len(runs), "missing": list(missing)}
+    write_card(out, study.study.name, paths.study_key(study), paths.TABLE_FILES[:-1], **facts)
 
 
 def rows_of(runs: list[ExaminedRun], kind: type[Row], parts) -> list[Row]:

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from cnntention import versions
+from cnntention import files, versions
 from cnntention.config import Run, Study, digest
 from cnntention.errors import UserError
 
@@ -23,6 +23,8 @@ EXAMINATION_FILES = (
 MAPS = "explanations.safetensors"
 """Of each cell's first run: the maps that the report shows."""
 SPLIT_FILES = ("card.json", "train.safetensors", "val.safetensors", "test.safetensors")
+TABLES = ("runs", "epochs", "gates", "modules", "maps", "road", "lookup", "cost", "datasets", "cells", "published")
+TABLE_FILES = (*(f"{name}.csv" for name in TABLES), MAPS, "study.json", "card.json")
 VERDICT_FILES = ("tests.csv", "claims.csv", "card.json")
 STUDY_PARTS = ("tables", "verdicts", "report")
 """Folders of a study's results; card.json is written last in each."""
@@ -94,7 +96,8 @@ def point(folder: str | Path) -> None:
         if link.is_symlink() and os.readlink(link) == target:
             continue
         temporary = link.with_name(f".tmp-{secrets.token_hex(4)}")
-        temporary.symlink_to(target, target_is_directory=True)
+        with files.writable(link):
+            temporary.symlink_to(target, target_is_directory=True)
         try:
             os.replace(temporary, link)
         except OSError:

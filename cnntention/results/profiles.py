@@ -7,6 +7,7 @@ import numpy as np
 
 from cnntention import provenance
 from cnntention.config import Study
+from cnntention.errors import UserError
 from cnntention.results import paths
 from cnntention.results.records import Parameters, Provenance
 from cnntention.results.rows import Record
@@ -39,6 +40,8 @@ class ModelProfile(Record):
 class Profile(Record):
     """results/profiles/<dataset>/<key>.json: all models of a dataset, measured in turn."""
 
+    key: str
+    """Its file's name."""
     dataset: str
     image: tuple[int, int, int]
     """Channels, height, width."""
@@ -55,10 +58,12 @@ def cost_rows(study: Study, whole: Study | None = None) -> list[CostRow]:
     """The rows of cost.csv; of a part of a study only those whose profile is there."""
     rows = []
     for dataset in study.datasets_used():
-        path, names = paths.profile_path(whole or study, dataset), study.models_on(dataset)
-        if whole and not Path(path).exists():
+        path, names = Path(paths.profile_path(whole or study, dataset)), study.models_on(dataset)
+        if whole and not path.exists():
             continue
         profile = Profile.read(path)
+        if profile.key != path.stem:
+            raise UserError(f"{path}: is another profile, of key {profile.key}; delete it and run snakemake again.")
         base = next((profile.models[name] for name in names if not study.models[name].modules), None)
         batch = profile.settings["batch_size"]
         facts = {"dataset": dataset, "image": "x".join(map(str, profile.image)), "batch_size": batch}

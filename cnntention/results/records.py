@@ -145,10 +145,10 @@ class Metrics(Examined):
     top1_interval: tuple[float, float]
     """95 % Wilson interval of sampling the test images."""
     top2: float
-    nll: float
+    nll: float | None
     """Nats."""
-    brier: float
-    ece: float
+    brier: float | None
+    ece: float | None
     class_accuracy: list[float | None]
     confusion: list[list[int]]
     """A row a label, a column a prediction."""

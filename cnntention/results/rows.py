@@ -1,5 +1,6 @@
 """Tables with one schema each: the fields of a class are a table's columns, their docstrings what these mean."""
 
+import json
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +37,7 @@ class Record(BaseModel):
             raise UserError(f"{path}: {key}: {wrong}; delete the folder and run its step again.") from None
 
     def write(self, path: str | Path) -> None:
-        files.write_record(path, self.model_dump(mode="json"))
+        files.write_record(path, json.loads(self.model_dump_json()))  # null for NaN and infinities
 
 
 class Row(Record):

@@ -134,7 +134,7 @@ def failed(step: str, name: str, log: Path) -> Failure | None:
     lines = lines_of(log)
     if not any(map(ERROR.match, lines)) or INTERRUPTED.match(lines[-1]):
         return None
-    return Failure(step, name, lines[-1], log)
+    return Failure(step, name, lines[-1].removeprefix(f"cnntention {step}: ").removeprefix(f"{name}: "), log)
 
 
 def lines_of(log: Path) -> list[str]:

@@ -7,6 +7,7 @@ from torch import nn
 
 from cnntention import device, files, precision, provenance, versions
 from cnntention.config import Recipe, Run, Study
+from cnntention.data.archives import public
 from cnntention.data.augment import load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
@@ -48,9 +49,11 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
 
     def on_epoch(history: list[dict], parts: dict) -> None:
         files.write_rows(folder / "history.csv", history)
-        progress.epoch(history[-1])
-        if not finished(history, recipe):
+        left = not finished(history, recipe)
+        if left:
             state.save(len(history), history, parts)
+        progress.epoch(history[-1])
+        if left:
             pause.taken(run.name, f"after epoch {len(history)}")
 
     with state.owned(), pause.listening():
@@ -82,7 +85,7 @@ def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list
     dataset, recipe = study.datasets[run.dataset].model_dump(mode="json"), study.recipes[run.recipe]
     finite = [row for row in history if row["train_loss"] is not None]
     return {
-        "dataset": {"name": run.dataset, "data_key": study.data_key(run.dataset)} | dataset,
+        "dataset": {"name": run.dataset, "data_key": study.data_key(run.dataset)} | public(dataset),
         "model": {"name": run.model} | study.model_identity(run.model),
         "recipe": {"name": run.recipe} | recipe.identity(),
         "seed": run.seed,

@@ -15,7 +15,7 @@ from cnntention.errors import UserError
 from cnntention.results import paths
 
 try:
-    STUDY = plan.frozen() if workflow.remote_exec else parse_study(config)
+    STUDY = plan.checked(plan.frozen() if workflow.remote_exec else parse_study(config))
     if STUDY.plugins:
         from cnntention.models.registry import check
 
@@ -56,7 +56,7 @@ def told(run):
     """Whether the run is examined, and only the report is asked for: that needs no weights."""
     if not workflow.is_main_process:
         return False
-    only_report = {*workflow.dag_settings.targets, *workflow.dag_settings.target_jobs} <= {"all", "publish"}
+    only_report = {*workflow.dag_settings.targets, *workflow.dag_settings.target_jobs} <= {"all", "publish", "rocrate"}
     return only_report and all(map(os.path.exists, paths.told_of_examination(STUDY, run)))
 
 
@@ -92,19 +92,23 @@ def get_profile_inputs(wildcards):
     return needs(splits(wildcards.dataset), [paths.profile_path(STUDY, wildcards.dataset)])
 
 
+TABLES = [f"{FOLDER}/tables/{name}" for name in paths.TABLE_FILES]
+VERDICTS = [f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES]
+
+
 def get_all_results(wildcards):
     """All runs, examinations, profiles and cards of the study."""
-    return needs(paths.study_inputs(STUDY), [f"{FOLDER}/tables/card.json"])
+    return needs(paths.study_inputs(STUDY), TABLES)
 
 
 def get_tables(wildcards):
     """The study's tables, the only input of the tests."""
-    return needs([f"{FOLDER}/tables/card.json"], [f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES])
+    return needs(TABLES, VERDICTS)
 
 
 def get_tables_and_verdicts(wildcards):
     """The study's tables and verdicts, the only inputs of the report."""
-    wanted = [f"{FOLDER}/tables/card.json", *(f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES)]
+    wanted = TABLES + VERDICTS
     # if all is done, list them anyway: `snakemake --report` shows them
     done = all(map(os.path.exists, wanted))
     return needs(wanted, [f"{FOLDER}/report/{name}" for name in REPORT_FILES]) or (ancient(wanted) if done else [])

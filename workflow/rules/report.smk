@@ -16,7 +16,7 @@ rule summarise:
     input:
         get_all_results,
     output:
-        "results/{study}/{key}/tables/card.json",
+        [f"results/{{study}}/{{key}}/tables/{name}" for name in paths.TABLE_FILES],
     log:
         "logs/summarise/{study}-{key}.log",
     benchmark:
@@ -119,6 +119,7 @@ rule publish:
     """Copy the report and tables to results/published/, and update the README's results."""
     input:
         [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
+        ancient(TABLES + VERDICTS),
     log:
         f"logs/publish/{STUDY.study.name}.log",
     localrule: True
@@ -132,4 +133,23 @@ rule publish:
         python -m cnntention publish \
             --config {params.config:q} \
             --readme README.md
+        """
+
+
+rule rocrate:
+    """Describe the finished study as a Workflow Run RO-Crate, in its folder."""
+    input:
+        [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
+    log:
+        f"logs/rocrate/{STUDY.study.name}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        config=CONFIG,
+    shell:
+        r"""
+        exec &> >(tee {log:q})
+        python -m cnntention rocrate \
+            --config {params.config:q}
         """

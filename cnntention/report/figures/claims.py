@@ -61,7 +61,7 @@ def height(claim: "pd.Series", tests: "pd.DataFrame") -> float:
 
 
 def lines(claim: "pd.Series") -> list[str]:
-    return textwrap.wrap(f"{claim['claim']}: {claim['sentence']}", WRAP)
+    return [theme.verbatim(line) for line in textwrap.wrap(f"{claim['claim']}: {claim['sentence']}", WRAP)]
 
 
 def panel(axes, entries: list, full: float) -> None:

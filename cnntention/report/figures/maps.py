@@ -136,4 +136,6 @@ def show(axes, x: int, top: float, image: "np.ndarray", title: str, over: Map | 
                 axes.plot(*at, "o", markersize=6, fillstyle="none", color=colour, markeredgewidth=width)
     text = textwrap.shorten(title or (over.title if over else ""), 15, placeholder="…")
     colour = WRONG if over else theme.DARK
-    axes.text(left + SIDE / 2, low - SIDE - 0.02, text, ha="center", va="bottom", fontsize=7.5, color=colour)
+    axes.text(
+        left + SIDE / 2, low - SIDE - 0.02, theme.verbatim(text), ha="center", va="bottom", fontsize=7.5, color=colour
+    )

@@ -14,8 +14,17 @@ from cnntention.results.tables.runs import CELL, RUN, CellRow, EpochRow, GateRow
 from cnntention.results.tables.study import CostRow, DatasetRow, PublishedRow
 from cnntention.results.tables.verdicts import ClaimRow, TestRow
 
+METRICS = tuple(
+    name
+    for kind in (RunRow, ModuleRow, CostRow)
+    for name, of in kind.columns().items()
+    if of is not str and name not in RUN
+)
+"""What a claim may be about: the numbers of runs, of modules (means over a run's) and of costs."""
+
 __all__ = [
     "CELL",
+    "METRICS",
     "RUN",
     "CellRow", "ClaimRow", "CostRow", "DatasetRow", "EpochRow", "GateRow", "LookUp", "LookUpRow", "MapRow", "MapScore",
     "ModuleRow", "ModuleState", "OfRun", "PublishedRow", "RoadRow", "RoadScore", "RunRow", "TestRow",

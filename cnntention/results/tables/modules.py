@@ -85,13 +85,13 @@ class RoadScore(Row):
     """As in maps.csv."""
     images: int
     """Images scored."""
-    road: float
+    road: float | None
     """Half the difference of lerf and morf: 0 for a random order of pixels."""
-    road_se: float
+    road_se: float | None
     """Its standard error over images."""
-    morf: float
+    morf: float | None
     """Confidence kept when the most relevant pixels are removed first."""
-    lerf: float
+    lerf: float | None
     """The same when the least relevant are."""
     morf_unchanged: float
     """Share of predictions that stay the same when the most relevant are removed."""

@@ -30,11 +30,11 @@ class RunRow(OfRun, table="runs"):
     """Images in the test split."""
     top2: float
     """Top-2 accuracy on the test split."""
-    nll: float
-    """Mean negative log-likelihood on the test split, nats."""
-    brier: float
+    nll: float | None
+    """Mean negative log-likelihood on the test split, nats; empty if it is not finite, as those below."""
+    brier: float | None
     """Brier score, summed over classes: 0 to 2."""
-    ece: float
+    ece: float | None
     """Expected calibration error."""
     solved: int | None
     """CueMatch: 1 if test accuracy is at least half way from 1/candidates to 1, else 0."""
@@ -78,7 +78,7 @@ class RunRow(OfRun, table="runs"):
     """Share of those maps that lies on the region where the label is decided, if that is known."""
     cam_auc: float | None
     """Chance that a pixel in the region outranks one outside."""
-    road: float
+    road: float | None
     """ROAD of those maps (Rong et al. 2022): 0 for a random order of pixels."""
     lookup: float | None
     """CueMatch: attention from match to cue relative to uniform attention, mean over heads of the best module."""

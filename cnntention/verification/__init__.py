@@ -1,0 +1,1 @@
+"""Checks that anyone can repeat: every recorded hash, and a sample of runs trained again."""

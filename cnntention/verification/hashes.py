@@ -1,0 +1,147 @@
+"""Every recorded hash of a study's files, by path. What is not here is absent, not wrong; knows no torch."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from cnntention import files
+from cnntention.config import Run, Study
+from cnntention.data.archives import raw_path
+from cnntention.errors import UserError
+from cnntention.results import paths
+from cnntention.results.profiles import Profile
+from cnntention.results.records import Diagnosis, Explanations, Metrics, RunRecord
+
+Read = TypeVar("Read")
+
+
+@dataclass
+class Checked:
+    """How many recorded hashes hold, which files are absent, and which are wrong, and why."""
+
+    right: int = 0
+    absent: dict[str, None] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+
+    def file(self, path: str, recorded: str, algorithm: str = "sha256") -> None:
+        """Check a file's hash."""
+        if not Path(path).exists():
+            self.absent[path] = None
+            return
+        try:
+            with open(path, "rb") as file:
+                same = hashlib.file_digest(file, algorithm).hexdigest() == recorded
+            why = f"its {algorithm.upper()} is not the recorded one"
+        except OSError as error:
+            same, why = False, f"cannot be read ({error.strerror})"
+        self.same(path, same, why)
+
+    def record(self, path: str, read: Callable[[str], Read] = files.read_record) -> Read | None:
+        """Check a JSON file's checksum and types; its content, or None."""
+        if not Path(path).exists():
+            self.absent[path] = None
+            return None
+        try:
+            content = read(path)
+        except UserError as error:
+            self.same(path, False, str(error).removeprefix(f"{path}: "))
+            return None
+        self.right += 1
+        return content
+
+    def same(self, path: str, holds: bool, why: str) -> None:
+        """Count a check of a file; the first that fails says why it is wrong."""
+        if holds:
+            self.right += 1
+        else:
+            self.wrong.setdefault(path, why)
+
+
+def check_files(study: Study) -> Checked:
+    """All files of a study: archives, data, runs, examinations, profiles, tables, verdicts, report, and DVC's lock."""
+    found, cards = Checked(), {}
+    for name in study.datasets_used():
+        for archive in study.datasets[name].source.archives.values():
+            found.file(raw_path(name, archive), archive.sha256)
+        cards[name] = check_card(found, paths.data_folder(study, name), "files")
+        found.record(paths.profile_path(study, name), Profile.read)
+    for run in study.runs():
+        check_run(found, study, run, cards[run.dataset])
+    check_study(found, Path(paths.study_folder(study)))
+    for path, md5 in locked():
+        found.file(path, md5, "md5")
+    return found
+
+
+def check_card(found: Checked, folder: str, key: str) -> dict[str, str]:
+    """A card, and the files whose hashes it holds under `key`; these hashes."""
+    card = found.record(f"{folder}/card.json") or {}
+    for name, recorded in card.get(key, {}).items():
+        found.file(f"{folder}/{name}", recorded)
+    return card.get(key, {})
+
+
+def check_study(found: Checked, folder: Path) -> None:
+    """The tables, verdicts and report in a study's folder."""
+    for part in paths.STUDY_PARTS:
+        check_card(found, str(folder / part), "sha256")
+
+
+def check_run(found: Checked, study: Study, run: Run, data: dict[str, str]) -> None:
+    """A run with its examination; data: hashes of its dataset's splits, by file name, if known."""
+
+    def agrees(path: str, what: str, of: str | None, recorded: str) -> None:
+        if of not in (None, recorded):
+            found.same(path, False, f"{what} is not that of {run.folder}/run.json or its data")
+
+    path = f"{run.folder}/run.json"
+    made = found.record(path, lambda _: RunRecord.of(run))
+    if made is None:
+        return
+    found.file(f"{run.folder}/model.safetensors", made.weights_sha256)
+    found.file(f"{run.folder}/history.csv", made.history_sha256)
+    for split, recorded in made.data_sha256.items():
+        agrees(path, f"data_sha256.{split}", data.get(f"{split}.safetensors"), recorded)
+    folder = paths.examination_folder(study, run)
+    kinds: dict[str, Any] = {"metrics": Metrics, "attention": Diagnosis, "explanations": Explanations}
+    parts = {name: found.record(f"{folder}/{name}.json", kind.read) for name, kind in kinds.items()}
+    for name, part in parts.items():
+        if part is not None:
+            agrees(f"{folder}/{name}.json", "weights_sha256", made.weights_sha256, part.weights_sha256)
+    if metrics := parts["metrics"]:
+        found.file(f"{folder}/predictions.safetensors", metrics.predictions_sha256)
+        agrees(f"{folder}/metrics.json", "test_sha256", data.get("test.safetensors"), metrics.test_sha256)
+    if explanations := parts["explanations"]:
+        found.file(f"{folder}/explanations.safetensors", explanations.sha256)
+
+
+def locked() -> Iterator[tuple[str, str]]:
+    """(path, MD5) of every file that dvc.lock names. DVC's cache has the lists of folders, each named by its MD5."""
+    lock = Path("dvc.lock")
+    if not lock.exists():
+        return
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    told = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    with files.readable(lock):
+        try:
+            stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
+            outs = [(out["path"], out["md5"]) for stage in stages for out in stage.get("outs", ())]
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+            raise ValueError("it is not as DVC writes it") from None
+    for path, md5 in outs:
+        if not md5.endswith(".dir"):
+            yield path, md5
+            continue
+        listing = Path(told or ".dvc/cache", "files/md5", md5[:2], md5[2:])
+        yield str(listing), md5.removesuffix(".dir")
+        with suppress(OSError, ValueError):  # then it is absent or wrong by its own hash
+            for entry in json.loads(listing.read_bytes()):
+                yield f"{path}/{entry['relpath']}", entry["md5"]
