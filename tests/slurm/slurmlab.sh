@@ -2,20 +2,21 @@
 # A real Slurm on this one machine, for tests: slurmlab.sh up|down DIR
 #
 # Debian: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge. Needs root, no systemd.
-# Two nodes on the loopback address: n1 (partition gpu) with one fake GPU, n2 (partition cpu) without. Everything is
-# written under DIR, nothing to /etc. Then: source DIR/env.sh
+# Four nodes on the loopback address: n1 (partition gpu) with one fake GPU; n2 (cpu); n3 (low, last and high: a job of
+# high has those of low requeued, and those of last cancelled); n4 (frail). A node is lost after 15 s without an answer.
+# Everything is written under DIR, nothing to /etc. Then: source DIR/env.sh
 set -euo pipefail
-[ $# = 2 ] || { sed -n 2,6p "$0"; exit 2; }
+[ $# = 2 ] || { sed -n 2,7p "$0"; exit 2; }
 DIR=$(realpath -m "$2")
-PORT=${PORT:-16817} # and the next two
+PORT=${PORT:-16817} # and the next four
 CGROUPS=/sys/fs/cgroup
-NODES=(n1 n2)
+NODES=(n1 n2 n3 n4)
 
 configure() {
-  mkdir -p "$DIR"/{etc,log,run,state,bin,munge,spool.n1,spool.n2}
+  mkdir -p "$DIR"/{etc,log,run,state,bin,munge,spool.n{1,2,3,4}}
   chmod 755 "$DIR" "$DIR/munge"
   # Production clusters track a job's processes by cgroup; without it signals and limits behave differently.
-  local proctrack=proctrack/linuxproc task=task/none
+  local gres=([1]=Gres=gpu:1) proctrack=proctrack/linuxproc task=task/none
   if [ -w $CGROUPS/freezer ] && [ -w $CGROUPS/memory ]; then # cgroup v1
     proctrack=proctrack/cgroup task=task/cgroup
   fi
@@ -39,7 +40,7 @@ SlurmctldPort=$PORT
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 AuthType=auth/munge
 CryptoType=crypto/munge
-AuthInfo=socket=$DIR/munge/munge.sock
+AuthInfo=socket=$DIR/munge/munge.sock,cred_expire=10
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 StateSaveLocation=$DIR/state
@@ -57,13 +58,22 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 MinJobAge=300
-KillWait=2
+KillWait=5
+SlurmdTimeout=15
+UnkillableStepTimeout=600
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 # the nodes are made to look larger than this machine
 SlurmdParameters=config_overrides
-NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((PORT + 1)) CPUs=8 RealMemory=64000 Gres=gpu:1
-NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((PORT + 2)) CPUs=8 RealMemory=64000
-PartitionName=gpu Nodes=n1 Default=YES MaxTime=1440
-PartitionName=cpu Nodes=n2 MaxTime=1440
+NodeName=DEFAULT CPUs=8 RealMemory=64000
+$(for i in 1 2 3 4; do echo "NodeName=n$i NodeHostname=localhost NodeAddr=127.0.0.1 Port=$((PORT + i)) ${gres[$i]:-}"; done)
+PartitionName=DEFAULT MaxTime=1440 PreemptMode=OFF PriorityTier=2
+PartitionName=gpu Nodes=n1 Default=YES
+PartitionName=cpu Nodes=n2
+PartitionName=high Nodes=n3
+PartitionName=low Nodes=n3 PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=last Nodes=n3 PriorityTier=1 PreemptMode=CANCEL
+PartitionName=frail Nodes=n4
 END
   # Snakemake's jobs forget SLURM_CONF before they call srun
   printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$DIR/etc/slurm.conf" "$(command -v srun)" > "$DIR/bin/srun"
@@ -119,5 +129,5 @@ down() {
 case $1 in
   up) up ;;
   down) down ;;
-  *) sed -n 2,6p "$0"; exit 2 ;;
+  *) sed -n 2,7p "$0"; exit 2 ;;
 esac

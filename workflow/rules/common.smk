@@ -54,8 +54,9 @@ def splits(dataset, *names):
 
 def told(run):
     """Whether the run is examined, and only the report is asked for: that needs no weights."""
-    asked = {*workflow.dag_settings.targets, *workflow.dag_settings.target_jobs}
-    only_report = workflow.is_main_process and asked <= {"all", "publish", "rocrate"}
+    if not workflow.is_main_process:
+        return False
+    only_report = {*workflow.dag_settings.targets, *workflow.dag_settings.target_jobs} <= {"all", "publish", "rocrate"}
     return only_report and all(map(os.path.exists, paths.told_of_examination(STUDY, run)))
 
 
