@@ -1,8 +1,10 @@
 """What to do when a study ends with failures: say what failed, and report the runs that are there."""
 
+from collections.abc import Collection
 from pathlib import Path
 
-from cnntention.config import Study
+from cnntention.config import Run, Study
+from cnntention.config.experiments import Grid
 from cnntention.judging.judge import judge_study
 from cnntention.report.page import write_report
 from cnntention.results import paths
@@ -24,7 +26,7 @@ def report_what_is_there(study: Study) -> None:
     for status in statuses:
         if not status.examined:
             missing.append(f"{status.run.name} ({why.get(status.run.name) or left(status.phase)})")
-    kept = study.only(examined)
+    kept = reduced(study, examined)
     folder = Path(paths.study_folder(kept))
     write_tables(kept, folder / "tables", whole=study, missing=missing)
     judge_study(kept, folder / "tables", folder / "verdicts")
@@ -32,6 +34,21 @@ def report_what_is_there(study: Study) -> None:
     paths.point(folder)
     page = f"results/{study.study.name}/report/index.html"
     print(f"{len(examined)} of {len(statuses)} runs are there; {page} is of them.")
+
+
+def reduced(study: Study, kept: Collection[Run]) -> Study:
+    """The study with these of its runs alone."""
+    experiments = {}
+    for name in study.study.experiments:
+        seeds: dict[tuple[str, str, str], list[int]] = {}
+        for run in study.runs_of(name):
+            if run in kept:
+                seeds.setdefault((run.dataset, run.model, run.recipe), []).append(run.seed)
+        if seeds:
+            grid = [Grid(datasets=d, models=m, recipes=r, seeds=of) for (d, m, r), of in seeds.items()]
+            experiments[name] = study.experiments[name].model_copy(update={"grid": tuple(grid)})
+    info = study.study.model_copy(update={"experiments": tuple(experiments)})
+    return study.model_copy(update={"study": info, "experiments": study.experiments | experiments})
 
 
 def left(phase: Phase) -> str:

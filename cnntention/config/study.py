@@ -1,6 +1,6 @@
 """The whole study and its run table: all runs, each with a key of everything that determines its bytes."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,6 @@ from cnntention.config.experiments import (
     Evaluation,
     Experiment,
     Explanation,
-    Grid,
     Profiling,
     PublishedResult,
     StudyInfo,
@@ -203,20 +202,6 @@ class Study(Strict):
     def datasets_used(self) -> list[str]:
         """The datasets of the study's runs, in the run table's order."""
         return list(dict.fromkeys(run.dataset for run in self.runs()))
-
-    def only(self, kept: Collection["Run"]) -> "Study":
-        """The study with these of its runs alone."""
-        experiments = {}
-        for name in self.study.experiments:
-            seeds: dict[tuple[str, str, str], list[int]] = {}
-            for run in self.runs_of(name):
-                if run in kept:
-                    seeds.setdefault((run.dataset, run.model, run.recipe), []).append(run.seed)
-            if seeds:
-                grid = [Grid(datasets=d, models=m, recipes=r, seeds=of) for (d, m, r), of in seeds.items()]
-                experiments[name] = self.experiments[name].model_copy(update={"grid": tuple(grid)})
-        study = self.study.model_copy(update={"experiments": tuple(experiments)})
-        return self.model_copy(update={"study": study, "experiments": self.experiments | experiments})
 
     def part(self) -> "Study":
         """The study reduced to what its experiments use; the report's key depends on nothing else."""
