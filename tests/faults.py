@@ -1,5 +1,7 @@
 """The faults that the tests try; `make docs` writes them to docs/faults.md."""
 
+from collections.abc import Iterable
+
 RUN, EXAMINATION = "results/runs/<run>", "results/runs/<run>/examination-<key>"
 STUDY = "results/<study>/<key>"
 FILES = {
@@ -52,17 +54,28 @@ KILLS = {
 
 def table() -> str:
     """docs/faults.md."""
-    damages = ", ".join(DAMAGES)
-    stops = (
-        "`{}` stops with one line that names it; nothing else is changed or deleted. Deleted, the next call makes it"
-    )
-    rows = [(f"`{name}`", damages, stops.format("`, `".join(steps)) + " anew.") for name, steps in FILES.items()]
-    kept = "With `divergence: keep` the run is kept with its last finite weights and `null` for what is not finite, and"
-    rows += [("training", name, f"{kept} is in the report.") for name in DIVERGENCES]
-    rows += [("a study", name, "The same call again ends with the same bytes, times excepted.") for name in KILLS]
-    head = "# Faults\n\nWritten by `make docs` from `tests/faults.py`: what the tests break, and what happens.\n\n"
-    lines = ["| file or event | fault | what happens |", "| --- | --- | --- |", *(f"| {' | '.join(r)} |" for r in rows)]
-    return head + "\n".join(lines) + "\n"
+    *first, last = DAMAGES
+    paragraphs = [
+        "# Faults",
+        "Written by `make docs` from `tests/faults.py`: what the tests break, and what happens.",
+        "## A damaged file",
+        f"With {', '.join(first)} or {last}: each step that reads the file stops with one line that names it, and changes "
+        "nothing else. Delete the file, and the next call makes it anew. Weights and predictions are the exception: a "
+        "report does without them, so only `snakemake train_all evaluate_all` makes them again.",
+        rows("file", "read by", ((f"`{name}`", ", ".join(steps)) for name, steps in FILES.items())),
+        "## A training that diverges",
+        "With `divergence: keep` in its recipe, such a run keeps its last finite weights, has `null` for what is not "
+        "finite, and is in the report:",
+        "\n".join(f"- {name}" for name in DIVERGENCES),
+        "## A study that is killed",
+        "The same call again ends with the same bytes, times excepted, after",
+        "\n".join(f"- {name}" for name in KILLS),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def rows(left: str, right: str, pairs: Iterable[tuple[str, str]]) -> str:
+    return "\n".join([f"| {left} | {right} |", "| --- | --- |", *(f"| {a} | {b} |" for a, b in pairs)])
 
 
 if __name__ == "__main__":
