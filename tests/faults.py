@@ -33,7 +33,7 @@ FILES = {
     f"{STUDY}/report/card.json": ("publish",),
 }
 """Each file that a later step reads, and the steps that do."""
-DAMAGES = ("a bit flipped", "cut off", "empty", "a key removed", "a digit changed", "that of another seed")
+DAMAGES = ("a bit flipped", "its end cut off", "no content", "a key removed", "a digit changed", "that of another seed")
 DIVERGENCES = {
     "NaN in the weights in the first epoch": (1, "conv1.weight", float("nan")),
     "NaN in the weights at the last step": (6, "conv1.weight", float("nan")),
@@ -59,9 +59,9 @@ def table() -> str:
         "# Faults",
         "Written by `make docs` from `tests/faults.py`: what the tests break, and what happens.",
         "## A damaged file",
-        f"With {', '.join(first)} or {last}: each step that reads the file stops with one line that names it, and changes "
-        "nothing else. Delete the file, and the next call makes it anew. Weights and predictions are the exception: a "
-        "report does without them, so only `snakemake train_all evaluate_all` makes them again.",
+        f"A file with {', '.join(first)}, or {last} in its place: each step that reads it stops with one line that "
+        "names it, and changes nothing else. Delete the file, and the next call makes it anew. Weights and predictions "
+        "are the exception: a report does without them, so only `snakemake train_all evaluate_all` makes them again.",
         rows("file", "read by", ((f"`{name}`", ", ".join(steps)) for name, steps in FILES.items())),
         "## A training that diverges",
         "With `divergence: keep` in its recipe, such a run keeps its last finite weights, has `null` for what is not "

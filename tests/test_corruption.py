@@ -227,7 +227,11 @@ def damaged(content: bytes, damage: str, other: bytes, draws: random.Random) -> 
             inner = inner[key]
         del inner[key]
         return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
-    return {"cut off": content[: draws.randrange(len(content))], "empty": b"", "that of another seed": other}[damage]
+    return {
+        "its end cut off": content[: draws.randrange(len(content))],
+        "no content": b"",
+        "that of another seed": other,
+    }[damage]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
