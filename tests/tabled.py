@@ -114,9 +114,9 @@ def test(dataset: str, model: str, claim: str, **known) -> Row:
     own = {"experiment": "main", "claim": claim, "metric": "test_accuracy", "dataset": dataset, "model": model}
     own |= {"recipe": "brief", "other_model": "plain", "other_recipe": "brief", "test": Test.WELCH, "n": COUNT}
     own |= {"control_dataset": "", "control_model": "", "failing": "", "n_other": COUNT, "effect": effect, "p": 0.01}
-    own |= {"low": effect - 0.03, "high": effect + 0.03, "p_holm": 0.02, "mde": 0.04, "margin": 0.003}
+    own |= {"low": effect - 0.03, "high": effect + 0.03, "p_adjusted": 0.02, "mde": 0.04, "margin": 0.003}
     sure = model == "looking"
-    own |= {"verdict": Verdict.SUPPORTED if sure else Verdict.INCONCLUSIVE}
+    own |= {"verdict": Verdict.SUPPORTED if sure else Verdict.UNDECIDED}
     own |= {"reason": Reason.SIGNIFICANT if sure else Reason.NOT_SIGNIFICANT}
     return filled(t.TestRow, **own | known)
 

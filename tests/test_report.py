@@ -174,13 +174,13 @@ def test_every_verdict_and_reason_has_words(verdict):
         said = [wording.reason(row), wording.verdict(row), wording.compared(row), wording.effect(row)]
         assert all(said)
         assert not re.search(r"None|nan|[{}]|  ", " ".join(said))
-        if reason in (Reason.NOT_ALIVE, Reason.MAPS_NOT_SANE, Reason.TEST_SPLIT_USED):
+        if reason in (Reason.NOT_USED, Reason.MAPS_NOT_SANE, Reason.TEST_SPLIT_USED):
             assert failing in said[0]
         assert wording.outcomes(pd.DataFrame([dict(row), {**row, "model": "looking"}]))
 
 
 def test_a_test_without_numbers_has_words():
-    known = dict.fromkeys(("effect", "low", "high", "p", "p_holm", "mde", "margin", "n_other"))
+    known = dict.fromkeys(("effect", "low", "high", "p", "p_adjusted", "mde", "margin", "n_other"))
     row = pd.Series(tabled.test("cues", "gates", "C1", reason=Reason.TOO_FEW_SEEDS, **known).model_dump())
     assert wording.effect(row) == "–"
     assert wording.reason(row) == "too few seeds for a test (n = 3)"

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cnntention.config.base import Strict, one_or_many
 
-Precondition = Literal["attention_alive", "own_attention_alive", "same_recipe", "test_untouched", "maps_sane"]
+Precondition = Literal["attention_used", "own_attention_used", "same_recipe", "test_untouched", "maps_sane"]
 Several = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 Cell = tuple[str, str, str]
 """Dataset, model, recipe."""
@@ -57,10 +57,11 @@ class Claim(Strict):
     margin: float | None = Field(None, gt=0)
     """For expect equal and not-lower, in the metric's unit; for an accuracy statistics.margin when empty."""
     family: str | None = None
-    """Tests of one family share the chance of a false positive (Holm). When empty: comparisons with the experiment's
+    """Tests of one family share the chance of a false positive. When empty: comparisons with the experiment's
     baseline form a family for each dataset and recipe; other tests a family for each experiment and metric."""
-    preconditions: tuple[Precondition, ...] = ("attention_alive", "same_recipe", "test_untouched")
-    """What must hold, else the verdict is void. own_attention_alive: only the attention of `model` must be alive."""
+    preconditions: tuple[Precondition, ...] = ("attention_used", "same_recipe", "test_untouched")
+    """What must hold, else the verdict is void. attention_used: in most runs of each side that has attention, accuracy
+    falls without it; own_attention_used: in those of `model`."""
 
     @property
     def is_accuracy(self) -> bool:
@@ -92,6 +93,10 @@ class Statistics(Strict):
 
     alpha: float = Field(0.05, gt=0, lt=0.5)
     """Chance of any false positive in a family of tests."""
+    control: Literal["family-wise", "false-discovery"] = "family-wise"
+    """How p-values are adjusted within a family: family-wise by Holm, false-discovery by Benjamini-Hochberg."""
+    paired: bool = False
+    """Compare runs of the same seed, which share initialisation and order of the data; Welch's p stands beside it."""
     power: float = Field(0.8, gt=0.5, lt=1)
     """Chance that the minimum detectable effect is detected."""
     margin: float = Field(0.003, gt=0)

@@ -20,8 +20,7 @@ from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
 from cnntention.results.words import Reason, Verdict
 
-SAME = ["family", "experiment", "metric", "dataset", "model", "recipe", "other_model", "other_recipe"]
-SAME += ["control_dataset", "control_model", "value"]
+SAME = ["family", "experiment", "metric", "dataset", "sides", "control_dataset", "control_model", "value", "decides"]
 """Rows of a family that are equal in these are one test. Another experiment may have other seeds of the same cells."""
 
 
@@ -75,17 +74,31 @@ def row_of(q: Question) -> dict:
 
 
 def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
-    """With Holm's p-values of each family, and the minimum detectable effects at his first step."""
-    counts = tests["p"].notna() & tests["failing"].eq("")
+    """With the adjusted p-values of each family, and the minimum detectable effects at its strictest level."""
+    equality = tests["expect"].isin(["equal", "not-lower"])
+    deciding = tests["p_margin"].where(equality, tests["p"]).astype(float)
+    tests = tests.assign(deciding=deciding, decides=tests["expect"].where(equality, "difference"), sides=sides(tests))
+    counts = tests["deciding"].notna() & tests["failing"].eq("")
     distinct = tests[counts].drop_duplicates(SAME)
-    families = distinct.groupby("family")["p"]
-    holm = distinct.assign(p_holm=families.transform(statistics.holm))
-    found = tests[SAME].merge(holm[[*SAME, "p_holm"]], on=SAME, how="left")["p_holm"].to_numpy()
-    made = tests.assign(p_holm=np.where(counts, found, np.nan))
+    families = distinct.groupby("family")["deciding"]
+    adjust = {"family-wise": statistics.holm, "false-discovery": statistics.benjamini_hochberg}[settings.control]
+    known = distinct.assign(p_adjusted=families.transform(adjust))
+    found = tests[SAME].merge(known[[*SAME, "p_adjusted"]], on=SAME, how="left")["p_adjusted"].to_numpy()
+    made = tests.assign(p_adjusted=np.where(counts, found, np.nan))
     made["tests"] = tests["family"].map(families.size()).fillna(0).astype(int)
     alpha = settings.alpha / made["tests"].clip(1)
     made["mde"] = [
         None if pd.isna(error) else statistics.detectable(error, df, level, settings.power)
         for error, df, level in zip(made["error"], made["df"], alpha, strict=True)
     ]
+    made = made.drop(columns=["deciding", "decides", "sides"])
     return made.astype(object).where(made.notna(), None)
+
+
+def sides(tests: pd.DataFrame) -> list[str]:
+    """What is compared; a − b and b − a are one test, unless it asks for a loss."""
+    both = zip(*(tests[name] for name in ("model", "recipe", "other_model", "other_recipe", "expect")), strict=True)
+    return [
+        "|".join(side for pair in (sorted if expect != "not-lower" else list)([(a, r), (b, s)]) for side in pair)
+        for a, r, b, s, expect in both
+    ]

@@ -33,8 +33,10 @@ class Measured:
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    margin_low: float | None = None
-    margin_high: float | None = None
+    p_welch: float | None = None
+    p_margin: float | None = None
+    n_used: int | None = None
+    effect_used: float | None = None
     hindrance: Reason | None = None
     """Why there is no test, or why it does not count."""
     failing: str = ""
@@ -74,8 +76,6 @@ def cost(asked: Question, evidence: Evidence) -> Measured:
         return replace(measured, mean=None, mean_other=None, hindrance=Reason.NOT_MEASURED)
     signed = [sign * span[::sign] for sign, span in zip(signs(spans), spans, strict=True)]
     measured.low, measured.effect, measured.high = (np.sum(signed, axis=0) - (asked.value or 0.0)).tolist()
-    if asked.margin is not None:
-        measured.margin_low, measured.margin_high = measured.low, measured.high
     return measured
 
 
@@ -91,7 +91,17 @@ def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
         measured.test, measured.p = Test.BOSCHLOO, statistics.boschloo(*groups)
     else:
         by_t(measured, groups, asked, settings)
+    where_used(measured, groups, asked, evidence)
     return measured
+
+
+def where_used(measured: Measured, groups: list[pd.Series], asked: Question, evidence: Evidence) -> None:
+    """The same effect over the runs alone whose attention, if they have any, is used."""
+    used = [evidence.cell(cell)["attention_used"].fillna(True).astype(bool) for cell in asked.cells]
+    kept = [group[mask] for group, mask in zip(groups, used, strict=True)]
+    measured.n_used = len(kept[0])
+    if all(map(len, kept)):
+        measured.effect_used = float(np.dot([group.mean() for group in kept], signs(kept))) - (asked.value or 0.0)
 
 
 def described(groups: list[pd.Series], asked: Question) -> Measured:
@@ -111,16 +121,21 @@ def signs(groups: Sized) -> list[int]:
 
 
 def by_t(measured: Measured, groups: list[pd.Series], asked: Question, settings: Statistics) -> None:
-    """Student's t of one sample, Welch's of two, Satterthwaite's of a difference of differences."""
+    """Student's t of one sample, Welch's of two, Satterthwaite's of a difference of differences; or paired by seed."""
     measured.test = {1: Test.ONE_SAMPLE, 2: Test.WELCH, 4: Test.INTERACTION}[len(groups)]
+    if settings.paired and len(groups) > 1 and all(set(group.index) == set(groups[0].index) for group in groups):
+        if not statistics.constant(*groups):
+            error, df = statistics.satterthwaite([g.var(ddof=1) for g in groups], [len(g) for g in groups])
+            measured.p_welch = statistics.two_sided(measured.effect, error, df)
+        parts = (sign * group for sign, group in zip(signs(groups), groups, strict=True))
+        measured.test, groups = Test.PAIRED, [sum(parts)]  # pandas aligns them by seed
     if statistics.constant(*groups):
         measured.hindrance = Reason.NO_SPREAD
         measured.p = 1.0 if abs(measured.effect) <= statistics.rounding(*groups) else None
         return
     error, df = statistics.satterthwaite([g.var(ddof=1) for g in groups], [len(g) for g in groups])
     measured.error, measured.df = error, df
-    measured.p = float(2 * stats.t.sf(abs(measured.effect / error), df))
+    measured.p = statistics.two_sided(measured.effect, error, df)
     measured.low, measured.high = statistics.pair(stats.t.interval(0.95, df, measured.effect, error))
     if asked.margin is not None:
-        level = 1 - 2 * settings.alpha
-        measured.margin_low, measured.margin_high = statistics.pair(stats.t.interval(level, df, measured.effect, error))
+        measured.p_margin = statistics.inside(measured.effect, error, df, asked.margin, asked.expect == "not-lower")

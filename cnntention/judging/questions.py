@@ -79,11 +79,12 @@ def of_claim(study: Study, name: str, claim: Claim, evidence: Evidence) -> Itera
         )
         cells = [cell for cell in study.cells(claim.experiment) if cell in evidence.cells]
         for question in rivals(asked, FRONTS[claim.metric], cells, evidence) if claim.expect == "front" else [asked]:
-            # a question that the experiment's table asks too is of that table's family, and is one test with it
-            table = question.b and beside(study, claim.experiment, question.a, question.b)
-            same = table and question.b[::2] == question.a[::2] and question.b[1] == baseline
-            if same and not claim.family and not question.control and question.metric == table.metric:
-                question = replace(question, family=table.family)
+            # a question that the experiment's table asks too, either way round, is of that table's family
+            pair = question.b and sorted((question.a, question.b), key=lambda cell: cell[1] == baseline)
+            if pair and pair[0][::2] == pair[1][::2] and pair[1][1] == baseline != pair[0][1]:
+                table = beside(study, claim.experiment, *pair)
+                if not claim.family and not question.control and question.metric == table.metric:
+                    question = replace(question, family=table.family)
             yield question
 
 

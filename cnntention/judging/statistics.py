@@ -30,6 +30,20 @@ def satterthwaite(variances: Sequence[float], sizes: Sequence[int]) -> tuple[flo
     return math.sqrt(parts.sum()), float(parts.sum() ** 2 / (parts**2 / (n - 1)).sum())
 
 
+def two_sided(effect: float, error: float, df: float) -> float:
+    """P-value of a t."""
+    return float(2 * stats.t.sf(abs(effect / error), df))
+
+
+def inside(effect: float, error: float, df: float, margin: float, above_only: bool) -> float:
+    """P-value of the claim that the true effect lies within the margin: two one-sided t-tests (Schuirmann 1987).
+
+    above_only: that it lies above -margin (non-inferiority).
+    """
+    above = stats.t.sf((effect + margin) / error, df)
+    return float(above if above_only else max(above, stats.t.cdf((effect - margin) / error, df)))
+
+
 def boschloo(a: ArrayLike, b: ArrayLike) -> float:
     """Boschloo's exact two-sided p-value of two samples of 0 and 1: have both the same chance of a 1 (Boschloo 1970)?
 
@@ -46,6 +60,11 @@ def holm(p: ArrayLike) -> np.ndarray:
     adjusted = np.empty(len(order))
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
+
+
+def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
+    """Benjamini and Hochberg's p-values (1995)."""
+    return stats.false_discovery_control(p)
 
 
 def detectable(error: float, df: float, alpha: float, power: float) -> float:

@@ -5,8 +5,10 @@ from typing import Any
 
 from cnntention.results.words import Reason, Test, Verdict
 
-WORST_FIRST = (Verdict.REFUTED, Verdict.VOID, Verdict.INCONCLUSIVE, Verdict.NOT_RUN, Verdict.SUPPORTED)
-VOIDING = (Reason.NOT_ALIVE, Reason.OTHER_RECIPES, Reason.TEST_SPLIT_USED, Reason.MAPS_NOT_SANE)
+WORST_FIRST = tuple(
+    Verdict(v) for v in ("refuted", "void", "undecided", "not run", "supported but negligible", "supported")
+)
+VOIDING = (Reason.NOT_USED, Reason.OTHER_RECIPES, Reason.TEST_SPLIT_USED, Reason.MAPS_NOT_SANE)
 HINDERED = {
     Reason.NO_RUNS: Verdict.NOT_RUN,
     Reason.NOT_MEASURED: Verdict.NOT_RUN,
@@ -19,61 +21,57 @@ Decision = tuple[Verdict, Reason]
 def decide(row: Any, alpha: float) -> Decision:
     """A row's verdict and the reason for it; `row` has the columns of tests.csv, `hindrance` and `cheaper`."""
     if row.hindrance is not None:
-        return HINDERED.get(row.hindrance, Verdict.INCONCLUSIVE), row.hindrance
+        return HINDERED.get(row.hindrance, Verdict.UNDECIDED), row.hindrance
     other = of_cost if row.test is Test.QUARTILES else of_difference
     return {"equal": of_equality, "not-lower": of_loss, "front": of_front}.get(row.expect, other)(row, alpha)
 
 
-def significant(row: Any, alpha: float) -> bool:
-    return row.p_holm is not None and row.p_holm < alpha
-
-
-def equivalent(row: Any) -> bool:
-    """Whether the whole interval of level 1 - 2 alpha lies inside the margin: two one-sided tests (Schuirmann 1987)."""
-    return row.margin_low is not None and -row.margin < row.margin_low and row.margin_high < row.margin
+def below(p: float | None, alpha: float) -> bool:
+    return p is not None and p < alpha
 
 
 def of_difference(row: Any, alpha: float) -> Decision:
-    if significant(row, alpha):
-        agrees = row.expect == "" or (row.effect > 0) == (row.expect != "lower")
-        return (Verdict.SUPPORTED, Reason.SIGNIFICANT) if agrees else (Verdict.REFUTED, Reason.OTHER_WAY)
-    if equivalent(row):
-        return Verdict.REFUTED, Reason.EQUIVALENT
-    return Verdict.INCONCLUSIVE, Reason.NOT_SIGNIFICANT
+    inside = below(row.p_margin, alpha)
+    if below(row.p_adjusted, alpha):
+        if row.expect != "" and (row.effect > 0) != (row.expect != "lower"):
+            return Verdict.REFUTED, Reason.OTHER_WAY
+        return (Verdict.NEGLIGIBLE, Reason.NEGLIGIBLE) if inside else (Verdict.SUPPORTED, Reason.SIGNIFICANT)
+    return (Verdict.REFUTED, Reason.EQUIVALENT) if inside else (Verdict.UNDECIDED, Reason.NOT_SIGNIFICANT)
 
 
 def of_equality(row: Any, alpha: float) -> Decision:
-    if equivalent(row):
+    timed = row.test is Test.QUARTILES
+    if -row.margin < row.low and row.high < row.margin if timed else below(row.p_adjusted, alpha):
         return Verdict.SUPPORTED, Reason.EQUIVALENT
     if row.low is not None and (row.low > row.margin or row.high < -row.margin):
         return Verdict.REFUTED, Reason.OUTSIDE_MARGIN
-    return Verdict.INCONCLUSIVE, Reason.MARGIN_UNDECIDED
+    return Verdict.UNDECIDED, Reason.MARGIN_UNDECIDED
 
 
 def of_loss(row: Any, alpha: float) -> Decision:
     """Whether a is no worse than b by the margin or more; that it may be better does not matter."""
-    if row.margin_low is not None and row.margin_low > -row.margin:
+    if row.low > -row.margin if row.test is Test.QUARTILES else below(row.p_adjusted, alpha):
         return Verdict.SUPPORTED, Reason.WITHIN_LOSS
     if row.high is not None and row.high < -row.margin:
         return Verdict.REFUTED, Reason.OUTSIDE_MARGIN
-    return Verdict.INCONCLUSIVE, Reason.MARGIN_UNDECIDED
+    return Verdict.UNDECIDED, Reason.MARGIN_UNDECIDED
 
 
 def of_front(row: Any, alpha: float) -> Decision:
     """Whether a rival that is as cheap is less accurate."""
-    if not significant(row, alpha):
-        return Verdict.INCONCLUSIVE, Reason.NOT_SIGNIFICANT
+    if not below(row.p_adjusted, alpha):
+        return Verdict.UNDECIDED, Reason.NOT_SIGNIFICANT
     if row.effect > 0:
         return Verdict.SUPPORTED, Reason.SIGNIFICANT
     if row.cheaper:
         return Verdict.REFUTED, Reason.CHEAPER_AND_BETTER
-    return Verdict.INCONCLUSIVE, Reason.BETTER_PERHAPS_CHEAPER
+    return Verdict.UNDECIDED, Reason.BETTER_PERHAPS_CHEAPER
 
 
 def of_cost(row: Any, alpha: float) -> Decision:
     """Costs differ where the quartiles do not overlap."""
     if row.low <= 0 <= row.high:
-        return Verdict.INCONCLUSIVE, Reason.OVERLAP
+        return Verdict.UNDECIDED, Reason.OVERLAP
     agrees = (row.effect > 0) == (row.expect == "higher")
     return (Verdict.SUPPORTED, Reason.APART) if agrees else (Verdict.REFUTED, Reason.OTHER_WAY)
 

@@ -119,16 +119,19 @@ def methods(results: Results) -> Section:
 
 def statistics(results: Results) -> list[str]:
     of = results.study.statistics
-    percent = f"{100 * of.alpha:g} %"
+    percent, paired = f"{100 * of.alpha:g} %", ", paired by seed where both have the same seeds" if of.paired else ""
+    adjusted = "by Holm" if of.control == "family-wise" else "for the false discovery rate (Benjamini and Hochberg)"
     return [
-        "The unit is a run; n counts seeds. Two groups of runs are compared by Welch’s t test, counts of solved runs "
-        f"by Boschloo’s exact test, a group and a number by a one-sample t test, if there are {of.min_seeds} seeds. "
-        f"P-values are adjusted by Holm within a family of tests; a difference is significant at {percent}.",
-        f"Accuracies are equivalent if the {100 * (1 - 2 * of.alpha):g} % interval of their difference lies within "
-        f"±{num.size(of.margin, 'test_accuracy')}. An effect stays unseen if it would be detected with a power below "
-        f"{100 * of.power:g} %. Times differ if their quartiles over rounds do not overlap.",
-        "A claim of several tests needs all of them. It is void if a precondition fails: attention that is not alive, "
-        "different recipes, a test split used in training, maps that fail the sanity check.",
+        f"The unit is a run; n counts seeds. Two groups of runs are compared by a t test (Welch’s{paired}), counts of "
+        f"solved runs by Boschloo’s exact test, if there are {of.min_seeds} seeds. P-values are adjusted {adjusted} "
+        f"within a family of tests; a difference is significant at {percent}.",
+        "Accuracies are equivalent if two one-sided t tests show that they differ by less than "
+        f"{num.size(of.margin, 'test_accuracy')}; a significant difference that small is called negligible. An "
+        f"effect stays unseen if it would be detected with a power below {100 * of.power:g} %. Times differ if their "
+        "quartiles over rounds do not overlap.",
+        "All runs are compared, whatever their attention does. A claim of several tests needs all of them. It is void "
+        "if a precondition fails: attention that most runs do not use, different recipes, a test split used in "
+        "training, maps that fail the sanity check.",
     ]
 
 

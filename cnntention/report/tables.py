@@ -78,9 +78,9 @@ def claims(results: Results, experiment: str) -> Table | None:
         rows.append((f"{claim['claim']}: {claim['sentence']} — {claim['verdict']}\n{note}",))
         for _, test in tests.iterrows():
             where = f" on {test['dataset']}" if tests["dataset"].nunique() > 1 else ""
-            row = (wording.compared(test) + where, wording.effect(test), num.p_value(test["p_holm"]))
+            row = (wording.compared(test) + where, wording.effect(test), num.p_value(test["p_adjusted"]))
             rows.append((*row, f"{wording.verdict(test)}: {wording.reason(test)}"))
-    head = ("compared", "difference [95 %]", "p (Holm)", "verdict")
+    head = ("compared", "difference [95 %]", "p, adjusted", "verdict")
     return Table(head, tuple(rows), "lrrl") if rows else None
 
 

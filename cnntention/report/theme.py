@@ -17,9 +17,9 @@ PLAIN = "#2b2b2b"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b8a800")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 LINES = ("solid", (0, (5, 2)), (0, (1.2, 1.5)), (0, (5, 1.5, 1.2, 1.5)))
-COLOURS = dict(zip(Verdict, ("#0072b2", "#d55e00", "#7a7a7a", "#a0a0a0", "#c0c0c0"), strict=True))
-SHAPES = dict(zip(Verdict, "osDX.", strict=True))
-MARKS = dict(zip(Verdict, "✓✗?∅–", strict=True))
+COLOURS = dict(zip(Verdict, ("#0072b2", "#56b4e9", "#d55e00", "#7a7a7a", "#a0a0a0", "#c0c0c0"), strict=True))
+SHAPES = dict(zip(Verdict, "ohsDX.", strict=True))
+MARKS = dict(zip(Verdict, "✓≈✗?∅–", strict=True))
 GREY, PALE, DARK = "#6b6b6b", "#e3e3e3", "#333333"
 STYLE = {
     "font.family": ["DejaVu Sans", "sans-serif"],

@@ -34,6 +34,7 @@ def margin(row: Row) -> str:
 
 REASONS: dict[Reason, Callable[[Row], str]] = {
     Reason.SIGNIFICANT: lambda row: "the difference is significant",
+    Reason.NEGLIGIBLE: lambda row: f"the difference is significant, and smaller than {margin(row)}",
     Reason.OTHER_WAY: lambda row: "the difference is significant, in the opposite direction",
     Reason.EQUIVALENT: lambda row: f"the difference is smaller than {margin(row)}",
     Reason.NOT_SIGNIFICANT: lambda row: f"not significant{visible(row)}",
@@ -51,7 +52,7 @@ REASONS: dict[Reason, Callable[[Row], str]] = {
     Reason.VALUES_MISSING: lambda row: f"some runs have no value{failing(row)}",
     Reason.TOO_FEW_SEEDS: lambda row: f"too few seeds for a test{of_seeds(row)}",
     Reason.NO_SPREAD: lambda row: "the seeds do not differ, so no test applies",
-    Reason.NOT_ALIVE: lambda row: f"the attention is not alive{failing(row)}",
+    Reason.NOT_USED: lambda row: f"most runs do not use their attention{failing(row)}",
     Reason.OTHER_RECIPES: lambda row: "the models were trained by different recipes",
     Reason.TEST_SPLIT_USED: lambda row: f"the test split was used in training{failing(row)}",
     Reason.MAPS_NOT_SANE: lambda row: f"the maps do not depend enough on the learned weights{failing(row)}",
@@ -77,9 +78,10 @@ def outcome(row: Row) -> str:
     """What a test of no claim says: higher, lower, equivalent, or nothing."""
     if row["verdict"] == Verdict.SUPPORTED:
         return "higher" if row["effect"] > 0 else "lower"
-    return {Verdict.REFUTED: "equivalent", Verdict.VOID: "void", Verdict.NOT_RUN: "not run"}.get(
-        row["verdict"], "not significant" if known(row["p"]) else "not tested"
-    )
+    if row["verdict"] in (Verdict.NEGLIGIBLE, Verdict.REFUTED):
+        return "equivalent"
+    other = "not significant" if known(row["p"]) else "not tested"
+    return {Verdict.VOID: "void", Verdict.NOT_RUN: "not run"}.get(row["verdict"], other)
 
 
 def compared(row: Row) -> str:

@@ -27,8 +27,10 @@ class State(StrEnum):
 
 class Verdict(StrEnum):
     SUPPORTED = "supported"
+    NEGLIGIBLE = "supported but negligible"
+    """The difference is significant, and smaller than the margin."""
     REFUTED = "refuted"
-    INCONCLUSIVE = "inconclusive"
+    UNDECIDED = "undecided"
     VOID = "void"
     """A precondition does not hold."""
     NOT_RUN = "not run"
@@ -40,6 +42,7 @@ class Test(StrEnum):
     __test__ = False  # not for pytest
 
     WELCH = "Welch t"
+    PAIRED = "t, paired by seed"
     ONE_SAMPLE = "one-sample t"
     INTERACTION = "difference in differences, t"
     BOSCHLOO = "Boschloo exact"
@@ -51,6 +54,7 @@ class Reason(StrEnum):
     """Why a test has its verdict."""
 
     SIGNIFICANT = "significant"
+    NEGLIGIBLE = "significant, inside the margin"
     OTHER_WAY = "significant, the other way"
     EQUIVALENT = "equivalent"
     NOT_SIGNIFICANT = "not significant"
@@ -68,7 +72,7 @@ class Reason(StrEnum):
     VALUES_MISSING = "values missing"
     TOO_FEW_SEEDS = "too few seeds"
     NO_SPREAD = "no spread over seeds"
-    NOT_ALIVE = "attention not alive"
+    NOT_USED = "attention not used"
     OTHER_RECIPES = "different recipes"
     TEST_SPLIT_USED = "test split used in training"
     MAPS_NOT_SANE = "maps not sane"

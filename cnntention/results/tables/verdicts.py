@@ -57,19 +57,23 @@ class TestRow(Row, table="tests"):
     high: float | None
     """Upper end. Of times: what the quartiles of both leave open."""
     p: float | None
-    """Two-sided p-value."""
-    p_holm: float | None
-    """The same, adjusted by Holm over the family."""
+    """Two-sided p-value of no difference."""
+    p_welch: float | None
+    """Of a test that is paired by seed: Welch's p-value beside it."""
+    p_margin: float | None
+    """P-value of a difference within the margin, by two one-sided tests; of expect not-lower, of no loss beyond it."""
+    p_adjusted: float | None
+    """The p-value that decides, p_margin of expect equal and not-lower and p of others, adjusted over the family."""
     tests: int
     """Tests made in the family."""
     mde: float | None
-    """Smallest true effect that would be found with the power asked, at the first step of Holm's."""
+    """Smallest true effect that would be found with the power asked, at the level alpha / tests."""
     margin: float | None
     """Differences below it count as equivalent."""
-    margin_low: float | None
-    """Lower end of the interval that is held against the margin, of level 1 - 2 alpha; of costs, of the quartiles."""
-    margin_high: float | None
-    """Upper end."""
+    n_used: int | None
+    """Runs of the cell whose attention is used, or that have none."""
+    effect_used: float | None
+    """The effect over the runs whose attention, if they have any, is used."""
     verdict: Verdict
     """What the test says of what is expected; empty claim: of a difference either way."""
     reason: Reason
@@ -96,7 +100,7 @@ class ClaimRow(Row, table="claims"):
     published: str
     """What the original study measured."""
     verdict: Verdict
-    """supported, refuted, inconclusive, void or not run."""
+    """supported, supported but negligible, refuted, undecided, void or not run."""
     reason: Reason
     """Why, from the test that decides."""
     tests: int
