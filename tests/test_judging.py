@@ -11,8 +11,10 @@ from statsmodels.stats.weightstats import ttost_ind
 
 from cnntention import files
 from cnntention.config import parse_study
+from cnntention.config.claims import Sequential
 from cnntention.errors import UserError
 from cnntention.judging.judge import judge, judge_study
+from cnntention.judging.sequential import levels
 from cnntention.results import paths
 from cnntention.results.rows import frame, read_table
 from cnntention.results.tables import ModuleRow
@@ -93,6 +95,21 @@ def test_no_verdict_of_a_negligible_effect_is_supported_however_many_the_seeds(e
         wanted = {"equal": "supported", "not-lower": "supported", "lower": "refuted"}
         found = by_claim(study, known)["C"].verdict
         assert found == wanted.get(expect, "refuted" if n == 10 else "supported but negligible"), n
+
+
+def test_a_look_has_its_share_of_alpha():
+    """Six seeds of at most twenty: the second look; with two, there is none yet."""
+    study = planned(6, ("tiny", "looking"), A={}, E={"expect": "equal", "family": "e"})
+    looked = {"sequential": Sequential(looks=(3, 6, 20))}
+    study = study.model_copy(update={"statistics": study.statistics.model_copy(update=looked)})
+    known = accuracies(study, tiny=sample(0.9, 0.002, 6), looking=sample(0.903, 0.002, 6, 1))
+    found, level = single(study, known), levels((3, 6, 20), ALPHA, "pocock")[1]
+    for test, p in (found["A"], found["A"].p), (found["E"], found["E"].p_margin):
+        assert (test.level, test.p_adjusted) == (level, pytest.approx(min(1, p * ALPHA / level)))
+    assert ALPHA > found["A"].p > level
+    assert found["A"].verdict == "undecided"
+    early = evidence(study, lambda r: SOUND | {"test_accuracy": 0.9 + r.seed / 9} if r.seed < 2 else None)
+    assert single(study, early)["A"].reason is Reason.TOO_FEW_SEEDS
 
 
 def test_the_false_discovery_rate_is_controlled_by_benjamini_hochberg():

@@ -151,6 +151,7 @@ def rows(draw):
     test = draw(st.sampled_from([Test.WELCH, Test.QUARTILES]))
     hindrance = draw(st.sampled_from([None] * 4 + [Reason.NOT_USED, Reason.TEST_SPLIT_USED, Reason.NO_SPREAD]))
     row = bounds | {"p": p, "times": draw(st.integers(1, 5)), "margin": draw(st.floats(1e-4, 0.01)), "t": t}
+    row |= {"level": ALPHA}
     return row | {"test": test, "effect": effect, "hindrance": hindrance, "cheaper": draw(st.booleans())}
 
 

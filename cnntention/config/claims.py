@@ -88,6 +88,21 @@ class Claim(Strict):
         return self
 
 
+class Sequential(Strict):
+    """A study that is looked at more than once, each time with more seeds."""
+
+    looks: tuple[Annotated[int, Field(ge=3)], ...] = Field((3, 6, 10, 15, 20), min_length=1)
+    """Seeds a model at each look, ascending."""
+    spending: Literal["pocock", "obrien-fleming"] = "pocock"
+    """How the looks share alpha (Lan and DeMets): about equally, or strict at first."""
+
+    @model_validator(mode="after")
+    def ascending(self) -> "Sequential":
+        if list(self.looks) != sorted(set(self.looks)):
+            raise ValueError("looks: give them in ascending order, each once")
+        return self
+
+
 class Statistics(Strict):
     """How runs are compared."""
 
@@ -97,6 +112,8 @@ class Statistics(Strict):
     """How p-values are adjusted within a family: family-wise by Holm, false-discovery by Benjamini-Hochberg."""
     paired: bool = False
     """Compare runs of the same seed, which share initialisation and order of the data; Welch's p stands beside it."""
+    sequential: Sequential | None = None
+    """When empty, the study is looked at once, with the seeds that it has."""
     power: float = Field(0.8, gt=0.5, lt=1)
     """Chance that the minimum detectable effect is detected."""
     margin: float = Field(0.003, gt=0)

@@ -77,6 +77,7 @@ def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
     """With the adjusted p-values of each family, and the minimum detectable effects at its strictest level."""
     equality = tests["expect"].isin(["equal", "not-lower"])
     deciding = tests["p_margin"].where(equality, tests["p"]).astype(float)
+    deciding = (deciding * settings.alpha / tests["level"].astype(float)).clip(upper=1)  # as if it were the only look
     tests = tests.assign(deciding=deciding, decides=tests["expect"].where(equality, "difference"), sides=sides(tests))
     counts = tests["deciding"].notna() & tests["failing"].eq("")
     distinct = tests[counts].drop_duplicates(SAME)
@@ -86,7 +87,7 @@ def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
     found = tests[SAME].merge(known[[*SAME, "p_adjusted"]], on=SAME, how="left")["p_adjusted"].to_numpy()
     made = tests.assign(p_adjusted=np.where(counts, found, np.nan))
     made["tests"] = tests["family"].map(families.size()).fillna(0).astype(int)
-    alpha = settings.alpha / made["tests"].clip(1)
+    alpha = made["level"].astype(float) / made["tests"].clip(1)
     made["mde"] = [
         None if pd.isna(error) else statistics.detectable(error, df, level, settings.power)
         for error, df, level in zip(made["error"], made["df"], alpha, strict=True)

@@ -9,7 +9,7 @@ from pandas.api.types import is_numeric_dtype
 from scipy import stats
 
 from cnntention.config import Statistics
-from cnntention.judging import statistics
+from cnntention.judging import sequential, statistics
 from cnntention.judging.evidence import Evidence
 from cnntention.judging.preconditions import CHECKS
 from cnntention.judging.questions import Question
@@ -35,6 +35,7 @@ class Measured:
     p: float | None = None
     p_welch: float | None = None
     p_margin: float | None = None
+    level: float | None = None
     n_used: int | None = None
     effect_used: float | None = None
     hindrance: Reason | None = None
@@ -85,12 +86,15 @@ def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
     if lost:  # a metric that some runs lack is not averaged over the others
         return Measured(hindrance=Reason.VALUES_MISSING, failing=", ".join(dict.fromkeys(lost)))
     measured = described(groups, asked)
-    if min(map(len, groups)) < settings.min_seeds:
+    least = settings.sequential.looks[0] if settings.sequential else settings.min_seeds
+    if min(map(len, groups)) < least:
         measured.hindrance = Reason.TOO_FEW_SEEDS
     elif asked.metric in COUNTED and len(groups) == 2:
         measured.test, measured.p = Test.BOSCHLOO, statistics.boschloo(*groups)
     else:
         by_t(measured, groups, asked, settings)
+    if measured.test is not Test.NONE:
+        measured.level = sequential.level(min(map(len, groups)), settings)
     where_used(measured, groups, asked, evidence)
     return measured
 

@@ -31,7 +31,7 @@ def below(p: float | None, alpha: float) -> bool:
 
 
 def of_difference(row: Any, alpha: float) -> Decision:
-    inside = below(row.p_margin, alpha)
+    inside = below(row.p_margin, row.level)
     if below(row.p_adjusted, alpha):
         if row.expect != "" and (row.effect > 0) != (row.expect != "lower"):
             return Verdict.REFUTED, Reason.OTHER_WAY

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from cnntention.config import Statistics
 from cnntention.report import numbers as num
 from cnntention.report import tables, wording
 from cnntention.report.catalogue import asks_for_life, attends
@@ -124,7 +125,7 @@ def statistics(results: Results) -> list[str]:
     return [
         f"The unit is a run; n counts seeds. Two groups of runs are compared by a t test (Welch’s{paired}), counts of "
         f"solved runs by Boschloo’s exact test, if there are {of.min_seeds} seeds. P-values are adjusted {adjusted} "
-        f"within a family of tests; a difference is significant at {percent}.",
+        f"within a family of tests; a difference is significant at {percent}. {looks(of)}".strip(),
         "Accuracies are equivalent if two one-sided t tests show that they differ by less than "
         f"{num.size(of.margin, 'test_accuracy')}; a significant difference that small is called negligible. An "
         f"effect stays unseen if it would be detected with a power below {100 * of.power:g} %. Times differ if their "
@@ -133,6 +134,12 @@ def statistics(results: Results) -> list[str]:
         "if a precondition fails: attention that most runs do not use, different recipes, a test split used in "
         "training, maps that fail the sanity check.",
     ]
+
+
+def looks(of: Statistics) -> str:
+    if of.sequential is None:
+        return ""
+    return f"Looks at {num.listing(of.sequential.looks)} seeds share that level ({of.sequential.spending} spending)."
 
 
 def configuration(results: Results) -> str:

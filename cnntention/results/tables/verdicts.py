@@ -62,8 +62,11 @@ class TestRow(Row, table="tests"):
     """Of a test that is paired by seed: Welch's p-value beside it."""
     p_margin: float | None
     """P-value of a difference within the margin, by two one-sided tests; of expect not-lower, of no loss beyond it."""
+    level: float | None
+    """Where the study is looked at more than once: the level of this look, of which all together keep alpha."""
     p_adjusted: float | None
-    """The p-value that decides, p_margin of expect equal and not-lower and p of others, adjusted over the family."""
+    """The p-value that decides, p_margin of expect equal and not-lower and p of others, times alpha / level, adjusted
+    over the family. It is held against alpha."""
     tests: int
     """Tests made in the family."""
     mde: float | None
