@@ -90,3 +90,8 @@ def finished(tmp_path_factory, worker_id, environment) -> Path:
             done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, timeout=600)
             assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The cluster first: it takes longest, and mostly waits."""
+    items.sort(key=lambda item: "slurm" not in item.keywords)

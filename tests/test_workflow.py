@@ -204,7 +204,7 @@ def test_there_and_back_and_the_links_follow(project, study):
     assert new != old
     assert "Looking helps." in page
     (row,) = read_table(project.folder / "results/small/verdicts", "claims").to_dict("records")
-    assert (row["verdict"], row["reason"]) == ("void", "attention not alive")
+    assert (row["verdict"], row["reason"]) == ("void", "attention not used")
     assert project.results().items() >= before.items()
     for config, expected in ((study, (old, first)), (changed, (new, page))):
         project.write(config)
