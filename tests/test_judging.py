@@ -1,5 +1,7 @@
 """From tables to verdicts: the statistics against scipy and statsmodels, and planted studies whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -284,6 +286,13 @@ def test_a_front_is_held_against_every_rival_that_is_as_cheap():
         "looking time": (Verdict.UNDECIDED, Reason.BETTER_PERHAPS_CHEAPER, 2),
         "other time": (Verdict.SUPPORTED, Reason.SIGNIFICANT, 2),
     }
+
+
+def test_without_a_profile_costs_are_not_measured():
+    study = planned(6, ("tiny", "looking"), F=FRONT, M={"metric": "macs"}, A={})
+    known = accuracies(study, tiny=sample(0.9, 0.002, 6), looking=sample(0.95, 0.002, 6, 1))
+    found = by_claim(study, replace(known, cost=known.cost[:0]))
+    assert {name: c.verdict for name, c in found.items()} == {"F": "not run", "M": "not run", "A": "supported"}
 
 
 @pytest.mark.parametrize(

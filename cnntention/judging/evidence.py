@@ -1,5 +1,6 @@
 """A study's tables, as far as its experiments and claims are tested on them."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +52,11 @@ class Evidence:
         return self._groups[cell]
 
     def quartiles(self, cell: Cell, metric: str) -> Span:
-        """Of a cost of the cell's model on its dataset's images; all are the value itself if it is counted."""
-        row = self.cost[(self.cost["dataset"] == cell[0]) & (self.cost["model"] == cell[1])].iloc[0]
+        """Of a cost of the cell's model on its dataset's images; all are the value itself if it is counted, NaN if it
+        was not measured."""
+        rows = self.cost[(self.cost["dataset"] == cell[0]) & (self.cost["model"] == cell[1])]
+        if rows.empty:  # the report of an unfinished study
+            return (math.nan,) * 3
+        row = rows.iloc[0]
         low, high = (row.get(f"{metric}_{end}", row[metric]) for end in ("q25", "q75"))
         return float(low), float(row[metric]), float(high)

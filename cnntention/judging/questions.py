@@ -1,5 +1,6 @@
 """What is compared: each model beside its experiment's baseline, and what the claims ask for."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -95,6 +96,9 @@ def rivals(asked: Question, cost: str, cells: list[Cell], evidence: Evidence) ->
         return
     dataset, model, recipe = asked.a
     low, _, high = evidence.quartiles(asked.a, cost)
+    if math.isnan(low):
+        yield replace(asked, metric=cost)
+        return
     none = True
     for cell in cells:
         if cell[::2] == (dataset, recipe) and cell[1] != model:
