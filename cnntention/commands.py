@@ -173,7 +173,9 @@ def clean(args: argparse.Namespace) -> None:
     """List what lies in results/ and data/ and no study refers to; with --delete, remove it."""
     from cnntention.results.clean import clean_results
 
-    overlays = [[], *([path] for path in sorted(Path("workflow/studies").glob("*.yaml"))), *args.study]
+    studies = Path("workflow/studies")
+    overlays = [[], *([path] for path in sorted(studies.glob("*.yaml"))), *args.study]
+    overlays += [[path.parent.with_suffix(".yaml"), path] for path in sorted(studies.glob("*/*.yaml"))]
     clean_results([load(["config.yaml", *files]) for files in overlays], args.delete)
 
 

@@ -16,7 +16,7 @@ from cnntention.models.attention import KINDS
 from cnntention.models.registry import check, options_of
 
 FULL = [ROOT / "config.yaml"]
-STUDIES = sorted((ROOT / "workflow/studies").glob("*.yaml"))
+STUDIES = sorted((ROOT / "workflow/studies").rglob("*.yaml"))  # in a folder: overlays of the study beside it
 
 
 def changed(mapping: dict, path: str, value) -> dict:
@@ -31,7 +31,7 @@ def changed(mapping: dict, path: str, value) -> dict:
 
 @pytest.mark.parametrize("overlay", [None, *STUDIES], ids=lambda p: p.stem if p else "full")
 def test_the_studies_that_we_ship_are_valid(overlay):
-    below = [ROOT / "workflow/studies/cpu.yaml"] if overlay and overlay.stem == "cpu-jpeg" else []
+    below = [overlay.parent.with_suffix(".yaml")] if overlay and overlay.parent.name != "studies" else []
     study = plan.load([*FULL, *below, *([overlay] if overlay else [])])
     assert study.runs()
     assert study.study.name == ((below or [overlay])[0].stem if overlay else "cnntention")

@@ -74,7 +74,7 @@ def verbatim(text: str) -> str:
 def rows(axes, names) -> None:
     """Axes with a named row for each of 0, 1, …, from the top down."""
     axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
 
