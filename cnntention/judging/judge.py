@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 
 from cnntention import files
 from cnntention.config import Statistics, Study
@@ -82,7 +83,7 @@ def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
     counts = tests["deciding"].notna() & tests["failing"].eq("")
     distinct = tests[counts].drop_duplicates(SAME)
     families = distinct.groupby("family")["deciding"]
-    adjust = {"family-wise": statistics.holm, "false-discovery": statistics.benjamini_hochberg}[settings.control]
+    adjust = {"family-wise": statistics.holm, "false-discovery": false_discovery_control}[settings.control]
     known = distinct.assign(p_adjusted=families.transform(adjust))
     found = tests[SAME].merge(known[[*SAME, "p_adjusted"]], on=SAME, how="left")["p_adjusted"].to_numpy()
     made = tests.assign(p_adjusted=np.where(counts, found, np.nan))

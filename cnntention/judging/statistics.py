@@ -62,11 +62,6 @@ def holm(p: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
-    """Benjamini and Hochberg's p-values (1995)."""
-    return stats.false_discovery_control(p)
-
-
 def detectable(error: float, df: float, alpha: float, power: float) -> float:
     """The difference at which a t of this standard error exceeds its two-sided critical value with that power.
 

@@ -5,8 +5,13 @@ from typing import Any
 
 from cnntention.results.words import Reason, Test, Verdict
 
-WORST_FIRST = tuple(
-    Verdict(v) for v in ("refuted", "void", "undecided", "not run", "supported but negligible", "supported")
+WORST_FIRST = (
+    Verdict.REFUTED,
+    Verdict.VOID,
+    Verdict.UNDECIDED,
+    Verdict.NOT_RUN,
+    Verdict.NEGLIGIBLE,
+    Verdict.SUPPORTED,
 )
 VOIDING = (Reason.NOT_USED, Reason.OTHER_RECIPES, Reason.TEST_SPLIT_USED, Reason.MAPS_NOT_SANE)
 HINDERED = {
