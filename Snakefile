@@ -37,4 +37,4 @@ onerror:
 rule all:
     default_target: True
     input:
-        [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
+        get_report,

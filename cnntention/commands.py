@@ -8,6 +8,13 @@ from cnntention.errors import UserError
 from cnntention.plan import load
 
 
+def latest(args: argparse.Namespace) -> Study:
+    """The study as far as its looks have led."""
+    from cnntention.results import looks
+
+    return looks.latest(load(args.config))
+
+
 def configured(args: argparse.Namespace) -> Study:
     """The study, with the plugins' attention kinds known and checked."""
     study = load(args.config)
@@ -147,17 +154,18 @@ def publish(args: argparse.Namespace) -> None:
     from cnntention.report.publish import publish as publish_study
     from cnntention.results import paths
 
-    publish_study(Path(paths.study_folder(load(args.config))), Path("results/published"), Path(args.readme))
+    publish_study(Path(paths.study_folder(latest(args))), Path("results/published"), Path(args.readme))
 
 
 def verify(args: argparse.Namespace) -> None:
     """Check a study's files against their recorded hashes, and train some of its runs again."""
+    from cnntention.results import looks
     from cnntention.results.paths import find_run
     from cnntention.status.command import overlaid
     from cnntention.verification.command import verify_study
 
     args.config = overlaid(args.config)
-    study = configured(args)
+    study = looks.latest(configured(args))
     run = find_run(study, args.run) if args.run else None
     verify_study(study, run, args.runs, args.seed, Path(args.tables) if args.tables else None)
 
@@ -166,7 +174,7 @@ def rocrate(args: argparse.Namespace) -> None:
     """Describe a finished study as a Workflow Run RO-Crate, in its folder."""
     from cnntention.crate import write_crate
 
-    write_crate(load(args.config))
+    write_crate(latest(args))
 
 
 def clean(args: argparse.Namespace) -> None:

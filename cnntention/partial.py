@@ -9,11 +9,13 @@ from cnntention.judging.judge import judge_study
 from cnntention.report.page import write_report
 from cnntention.results import paths
 from cnntention.results.gather import write_tables
+from cnntention.results.looks import latest
 from cnntention.status.runs import Phase, failures, look_at
 
 
 def report_what_is_there(study: Study) -> None:
     """Print each failure with its log; make the report of the study without the runs that are missing, and link it."""
+    study = latest(study)
     statuses = look_at(study)
     failed = failures(study, statuses)
     for failure in failed:
@@ -48,7 +50,7 @@ def reduced(study: Study, kept: Collection[Run]) -> Study:
             grid = [Grid(datasets=d, models=m, recipes=r, seeds=of) for (d, m, r), of in seeds.items()]
             experiments[name] = study.experiments[name].model_copy(update={"grid": tuple(grid)})
     info = study.study.model_copy(update={"experiments": tuple(experiments)})
-    return study.model_copy(update={"study": info, "experiments": study.experiments | experiments})
+    return study.model_copy(update={"study": info, "experiments": study.experiments | experiments, "reached": {}})
 
 
 def left(phase: Phase) -> str:

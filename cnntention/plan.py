@@ -29,12 +29,12 @@ def checked(study: Study) -> Study:
 
 
 def freeze(study: Study) -> str:
-    """Write the resolved configuration under a name that is its content, so that a running job never sees an edit."""
+    """Write the resolved configuration under a name that is its content, so that a running job never sees an edit, and
+    return its path."""
     text = study.model_dump_json()
     path = Path(".snakemake/config") / f"{digest(text)}.json"
     if not path.exists() or path.read_bytes() != text.encode():
         write_text(path, text)
-    os.environ[FROZEN] = str(path)  # for the jobs of a cluster
     return str(path)
 
 

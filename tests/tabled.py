@@ -9,7 +9,9 @@ import numpy as np
 
 from cnntention import files
 from cnntention.config import Study, parse_study
+from cnntention.report.reading import VERDICTS
 from cnntention.results import tables as t
+from cnntention.results.looks import Ended, Look
 from cnntention.results.rows import TABLES, Row, frame
 from cnntention.results.words import Reason, State, Test, Verdict
 
@@ -102,6 +104,17 @@ def rows(study: Study) -> dict[str, list[Row]]:
         for model in ("looking", "gates"):
             made["tests"].append(test(dataset, model, ""))
     made["tests"].append(test("cues", "looking", "C1"))
+    for experiment in study.study.experiments:
+        own = {
+            "key": "0123456789",
+            "experiment": experiment,
+            "seeds": COUNT,
+            "most_seeds": COUNT,
+            "claims": 2,
+            "open": 1,
+            "planned": True,
+        }
+        made["looks"].append(filled(t.LookRow, **own, made="2026-01-01T00:00:00Z"))
     for name, sentence, verdict in (("C1", "Looking | helps.", "supported"), ("C2", "Not now.", "not run")):
         told = {"claim": name, "experiment": "main", "metric": "test_accuracy", "sentence": sentence, "published": ""}
         made["claims"].append(filled(t.ClaimRow, **told, verdict=verdict, reason=Reason.SIGNIFICANT))
@@ -145,10 +158,11 @@ def write(folder: Path) -> Study:
     """`folder`/{tables,verdicts} as the steps leave them."""
     made = study()
     for name, own in rows(made).items():
-        part = "verdicts" if name in ("tests", "claims") else "tables"
+        part = "verdicts" if name in VERDICTS else "tables"
         files.write_csv(folder / part / f"{name}.csv", frame(own, TABLES[name]))
     files.write_json(folder / "tables/study.json", made.model_dump(mode="json"))
     files.write_tensors(folder / "tables/explanations.safetensors", arrays(made))
+    Look(number=1, claims={}, spent=0, price=0, reached={}, ended=Ended.FIXED).write(folder / "verdicts/look.json")
     facts = {"commit": "0123456789ab", "python": "3.11", "libraries": {"torch": "2"}}
     card = {
         "study": "made",

@@ -65,7 +65,7 @@ def wanted(study, figures: list[str]) -> dict[str, dict[tuple[str, ...], list[st
     steps["profile"] = {(paths.profile_path(study, "cues"),): [card]}
     tables = tuple(f"{folder}/tables/{name}" for name in paths.TABLE_FILES)
     steps["summarise"] = {tables: paths.study_inputs(study)}
-    verdicts = tuple(f"{folder}/verdicts/{name}" for name in ("card.json", "claims.csv", "tests.csv"))
+    verdicts = tuple(f"{folder}/verdicts/{name}" for name in paths.VERDICT_FILES)
     steps["judge"] = {verdicts: list(tables)}
     report = [f"{folder}/report/{name}" for name in ("card.json", "report.md", "index.html", *figures)]
     steps["report"] = {tuple(report): [*tables, *verdicts]}

@@ -167,6 +167,7 @@ def recomputed(study, run) -> dict:
         "lookup": looked.max() if len(looked) else None,
         "parameters": sum(w.size for name, w in weights.items() if "running" not in name and "num_batches" not in name),
         "train_seconds": round(history["seconds"].sum(), 1),
+        "hours": round(history["seconds"].sum(), 1) / 3600,
         "images_per_s": round(history["images_per_s"].mean(), 1),
         "hardware": f"{made['provenance']['cpu']}, 1 thread",
         **{"threads": 1, "device": "cpu", "torch": made["provenance"]["libraries"]["torch"]},

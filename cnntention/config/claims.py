@@ -95,6 +95,9 @@ class Sequential(Strict):
     """Seeds a model at each look, ascending."""
     spending: Literal["pocock", "obrien-fleming"] = "pocock"
     """How the looks share alpha (Lan and DeMets): about equally, or strict at first."""
+    budget: float | None = Field(None, gt=0)
+    """Hours of training, of a core or GPU, that all runs of the study may take: a look is not taken if it would exceed
+    them. No limit when empty."""
 
     @model_validator(mode="after")
     def ascending(self) -> "Sequential":

@@ -1,15 +1,25 @@
 """Experiments as grids of runs, the original study's numbers, and the settings of all measurements."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from cnntention.config.base import Name, Strict, one_or_many, shown
 
 
+class UntilDecided(Strict):
+    """More seeds, look by look, for the models of those claims that are still undecided."""
+
+    until: Literal["decided"]
+    """Stop when the experiment's claims are decided; `statistics.sequential` says when to look."""
+    at_most: int | None = Field(None, ge=1)
+    """Seeds a model; as many as at the last look when empty."""
+
+
 def count_or_list(value: Any) -> Any:
     """`seeds: 3` means 0, 1, 2."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Mapping | UntilDecided):
         return value
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"give a number or a list of numbers (it is {shown(value)})")
@@ -26,7 +36,12 @@ def each_once(names: tuple[str, ...]) -> tuple[str, ...]:
 
 MOST_SEEDS = 1000
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(count_or_list), Field(min_length=1, max_length=MOST_SEEDS)]
+Seeds = Annotated[
+    Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS), Tag("fixed")]
+    | Annotated[UntilDecided, Tag("adaptive")],
+    Discriminator(lambda value: "adaptive" if isinstance(value, Mapping | UntilDecided) else "fixed"),
+    BeforeValidator(count_or_list),
+]
 Names = Annotated[tuple[str, ...], BeforeValidator(one_or_many), Field(min_length=1)]
 
 
@@ -40,7 +55,12 @@ class Grid(Strict):
     recipes: Names
     """Names of recipes."""
     seeds: Seeds
-    """A number of seeds, or a list of them."""
+    """A number of seeds, a list of them, or `{until: decided, at_most: 20}`."""
+
+    def __contains__(self, cell: tuple[str, str, str]) -> bool:
+        """Whether a dataset, model and recipe are among its combinations."""
+        dataset, model, recipe = cell
+        return dataset in self.datasets and model in self.models and recipe in self.recipes
 
 
 class Experiment(Strict):

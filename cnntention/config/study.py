@@ -1,21 +1,23 @@
 """The whole study and its run table: all runs, each with a key of everything that determines its bytes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from cnntention import versions
 from cnntention.config.base import Name, Strict, digest, extended, require
-from cnntention.config.claims import Claim, Statistics, cases
+from cnntention.config.checks import check_claims, check_experiments
+from cnntention.config.claims import Cell, Claim, Statistics
 from cnntention.config.data import Dataset
 from cnntention.config.experiments import (
     Diagnostics,
     Evaluation,
     Experiment,
     Explanation,
+    Grid,
     Profiling,
     PublishedResult,
     StudyInfo,
@@ -54,6 +56,8 @@ class Study(Strict):
     """The original study's results."""
     plugins: tuple[str, ...] = ()
     """Python files that register your own attention modules."""
+    reached: dict[str, Annotated[int, Field(ge=1)]] = Field({})
+    """Written by the workflow: of each dataset/model/recipe with `until: decided`, the seeds after the first look."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,52 +69,13 @@ class Study(Strict):
         return dict(data) | {n: extended(n, e) if isinstance(e, Mapping) else e for n, e in sections.items()}
 
     @model_validator(mode="after")
-    def names_exist(self) -> "Study":
-        if "raw" in self.datasets:
-            raise ValueError("datasets.raw: data/raw/ holds the archives; use another name")
-        for name in self.study.experiments:
-            require(name, self.experiments, "study.experiments", "experiment")
-        for name, experiment in self.experiments.items():
-            for grid in experiment.grid:
-                for kind in ("datasets", "models", "recipes"):
-                    for entry in getattr(grid, kind):
-                        require(entry, getattr(self, kind), f"experiments.{name}.grid.{kind}", kind[:-1])
-                for recipe in grid.recipes:
-                    if name in self.study.experiments and (late := self.recipes[recipe].too_late):
-                        raise ValueError(f"recipes.{recipe}.{late}")
-                    for dataset in grid.datasets:
-                        if self.recipes[recipe].monitor == "val" and not self.datasets[dataset].validation_images:
-                            raise ValueError(
-                                f"experiments.{name}.grid: recipe {recipe!r} monitors the validation split, and "
-                                f"datasets.{dataset}.validation_images is 0; set apart some images"
-                            )
-            if experiment.baseline is not None:
-                require(experiment.baseline, self.models, f"experiments.{name}.baseline", "model")
-        for i, result in enumerate(self.published):
-            for dataset in result.dataset:
-                require(dataset, self.datasets, f"published.{i}.dataset", "dataset")
-            require(result.model, self.models, f"published.{i}.model", "model")
-        for name, claim in self.claims.items():
-            require(claim.experiment, self.experiments, f"claims.{name}.experiment", "experiment")
-            asked = {
-                "model": (*claim.model, *claim.against, claim.control_model),
-                "recipe": (claim.recipe, *claim.against_recipe),
-                "dataset": (*claim.datasets, claim.control),
-            }
-            for kind, names in asked.items():
-                for entry in filter(None, names):
-                    require(entry, getattr(self, f"{kind}s"), f"claims.{name}", kind)
-            try:
-                cases(claim, self.cells(claim.experiment))
-            except ValueError as error:
-                raise ValueError(f"claims.{name}: in experiment {claim.experiment}, {error}") from None
-        for key in ("showcase", "foreground"):
-            for name in getattr(self.explanation, key):
-                require(name, self.datasets, f"explanation.{key}", "dataset")
+    def names_exist(self) -> Self:
+        check_experiments(self)
+        check_claims(self)
         return self
 
     @model_validator(mode="after")
-    def kinds_exist(self) -> "Study":
+    def kinds_exist(self) -> Self:
         definitions(self.plugins)  # raises if a name is taken
         if self.plugins:
             return self  # a kind's name may be computed; models.registry.check() imports the plugins and checks all
@@ -176,11 +141,29 @@ class Study(Strict):
             for dataset in grid.datasets
             for recipe in grid.recipes
             for model in grid.models
-            for seed in grid.seeds
+            for seed in self.seeds(grid, (dataset, model, recipe))
         }
         return list(runs)
 
-    def cells(self, experiment: str) -> list[tuple[str, str, str]]:
+    def seeds(self, grid: Grid, cell: Cell) -> Sequence[int]:
+        """Of a cell of a grid, as many as its looks have reached."""
+        if isinstance(grid.seeds, tuple):
+            return grid.seeds
+        return range(min(self.reached.get("/".join(cell), self.statistics.sequential.looks[0]), self.at_most(grid)))
+
+    def at_most(self, grid: Grid) -> int:
+        """The seeds that a cell of the grid may get."""
+        if isinstance(grid.seeds, tuple):
+            return len(grid.seeds)
+        return grid.seeds.at_most or self.statistics.sequential.looks[-1]
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether it asks for more seeds until its claims are decided."""
+        grids = (grid for name in self.study.experiments for grid in self.experiments[name].grid)
+        return any(not isinstance(grid.seeds, tuple) for grid in grids)
+
+    def cells(self, experiment: str) -> list[Cell]:
         """(dataset, model, recipe) of the experiment's runs, each once, in the order of its grids."""
         grids = self.experiments[experiment].grid
         return list(dict.fromkeys((d, m, r) for g in grids for d in g.datasets for r in g.recipes for m in g.models))

@@ -1,7 +1,10 @@
 """The judge step: a study's tables become tests.csv and claims.csv."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +15,13 @@ from cnntention.config import Statistics, Study
 from cnntention.errors import UserError
 from cnntention.judging import statistics
 from cnntention.judging.evidence import Evidence
+from cnntention.judging.looks import Identity, decided_before, identity, next_look, record
 from cnntention.judging.measures import measure
 from cnntention.judging.questions import Question, of_study
 from cnntention.judging.verdicts import decide, worst
 from cnntention.results import paths
 from cnntention.results.cards import write_card
+from cnntention.results.looks import FILE
 from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
 from cnntention.results.words import Reason, Verdict
@@ -32,28 +37,47 @@ def judge_study(study: Study, tables: Path, out: Path) -> None:
         raise UserError(
             f"{tables}/card.json: is of other tables, of key {card['key']}; delete it and run snakemake again."
         )
-    tests, claims = judge(study, Evidence.read(tables))
+    evidence = Evidence.read(tables)
+    tests, claims = judge(study, evidence, decided_before(study))
+    look = next_look(study, tests, claims, evidence.runs)
+    claims = [claim.model_copy(update={"next_hours": look.claims.get(claim.claim)}) for claim in claims]
     files.write_csv(out / "tests.csv", frame(tests, TestRow))
     files.write_csv(out / "claims.csv", frame(claims, ClaimRow))
+    files.write_csv(out / "looks.csv", record(study, tables, claims, evidence.runs))
+    look.write(out / FILE)
     settings = study.statistics.model_dump(mode="json")
-    write_card(out, study.study.name, card["key"], ["tests.csv", "claims.csv"], statistics=settings)
+    write_card(out, study.study.name, card["key"], paths.VERDICT_FILES[:-1], statistics=settings)
 
 
-def judge(study: Study, evidence: Evidence) -> tuple[list[TestRow], list[ClaimRow]]:
-    """A row a test, and a row a claim of the study's experiments."""
+def judge(
+    study: Study, evidence: Evidence, decided: Mapping[Identity, TestRow] = MappingProxyType({})
+) -> tuple[list[TestRow], list[ClaimRow]]:
+    """A row a test, and a row a claim of the study's experiments. Those that an earlier look decided stay as they
+    were."""
     known = {name: evidence.of(study, name) for name in study.study.experiments}
     rows = [row_of(q) | asdict(measure(q, known[q.experiment], study.statistics)) for q in of_study(study, known)]
+    rows = [row | counted(decided.get(identity(SimpleNamespace(**row)))) for row in rows]
     tests = adjusted(pd.DataFrame(rows), study.statistics) if rows else pd.DataFrame()
     made, decisions = [], {name: [] for name, c in study.claims.items() if c.experiment in study.study.experiments}
     for row in tests.itertuples(index=False):
-        verdict, reason = decide(row, study.statistics.alpha)
-        columns = {name: value for name, value in row._asdict().items() if name in TestRow.model_fields}
-        made.append(TestRow(**columns, verdict=verdict, reason=reason))
+        test = decided.get(identity(row)) or judged(row, study.statistics.alpha)
+        made.append(test)
         if row.claim:
-            decisions[row.claim].append((verdict, reason))
+            decisions[row.claim].append((test.verdict, test.reason))
     claims = [claim_row(study, name, of_claim) for name, of_claim in decisions.items()]
     run = {claim.claim for claim in claims if claim.tests}
     return [test for test in made if not test.claim or test.claim in run], claims
+
+
+def judged(row: Any, alpha: float) -> TestRow:
+    verdict, reason = decide(row, alpha)
+    columns = {name: value for name, value in row._asdict().items() if name in TestRow.model_fields}
+    return TestRow(**columns, verdict=verdict, reason=reason)
+
+
+def counted(test: TestRow | None) -> dict[str, Any]:
+    """What a test that is decided counts with in its family."""
+    return {"p": test.p, "p_margin": test.p_margin, "level": test.level, "hindrance": None} if test else {}
 
 
 def claim_row(study: Study, name: str, decisions: list[tuple[Verdict, Reason]]) -> ClaimRow:
@@ -61,7 +85,7 @@ def claim_row(study: Study, name: str, decisions: list[tuple[Verdict, Reason]]) 
     if all(reason is Reason.NO_RUNS for _, reason in decisions):  # nothing to show of it
         decisions = []
     verdict, reason = worst(decisions) if decisions else (Verdict.NOT_RUN, Reason.NO_RUNS)
-    return ClaimRow(claim=name, **head, verdict=verdict, reason=reason, tests=len(decisions))
+    return ClaimRow(claim=name, **head, verdict=verdict, reason=reason, tests=len(decisions), next_hours=None)
 
 
 def row_of(q: Question) -> dict:

@@ -85,24 +85,36 @@ def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
     lost = [f"{c[1]} {g.isna().sum()}/{len(g)}" for c, g in zip(asked.cells, groups, strict=True) if g.isna().any()]
     if lost:  # a metric that some runs lack is not averaged over the others
         return Measured(hindrance=Reason.VALUES_MISSING, failing=", ".join(dict.fromkeys(lost)))
-    measured = described(groups, asked)
     least = settings.sequential.looks[0] if settings.sequential else settings.min_seeds
-    if min(map(len, groups)) < least:
+    if settings.paired:
+        groups = paired(groups, least)
+    measured = described(groups, asked)
+    if (n := min(map(len, groups))) < least:
         measured.hindrance = Reason.TOO_FEW_SEEDS
     elif asked.metric in COUNTED and len(groups) == 2:
         measured.test, measured.p = Test.BOSCHLOO, statistics.boschloo(*groups)
     else:
         by_t(measured, groups, asked, settings)
     if measured.test is not Test.NONE:
-        measured.level = sequential.level(min(map(len, groups)), settings)
+        measured.level = sequential.level(n, settings)
     where_used(measured, groups, asked, evidence)
     return measured
 
 
+def paired(groups: list[pd.Series], least: int) -> list[pd.Series]:
+    """The runs of the seeds that all groups have; all runs if these seeds are too few for a test."""
+    common = groups[0].index
+    for group in groups[1:]:
+        common = common.intersection(group.index)
+    return [group.loc[common] for group in groups] if len(common) >= least else groups
+
+
 def where_used(measured: Measured, groups: list[pd.Series], asked: Question, evidence: Evidence) -> None:
     """The same effect over the runs alone whose attention, if they have any, is used."""
-    used = [evidence.cell(cell)["attention_used"].fillna(True).astype(bool) for cell in asked.cells]
-    kept = [group[mask] for group, mask in zip(groups, used, strict=True)]
+    kept = []
+    for cell, group in zip(asked.cells, groups, strict=True):
+        used = evidence.cell(cell)["attention_used"].fillna(True).astype(bool)
+        kept.append(group[used.loc[group.index]])
     measured.n_used = len(kept[0])
     if all(map(len, kept)):
         measured.effect_used = float(np.dot([group.mean() for group in kept], signs(kept))) - (asked.value or 0.0)
@@ -127,7 +139,7 @@ def signs(groups: Sized) -> list[int]:
 def by_t(measured: Measured, groups: list[pd.Series], asked: Question, settings: Statistics) -> None:
     """Student's t of one sample, Welch's of two, Satterthwaite's of a difference of differences; or paired by seed."""
     measured.test = {1: Test.ONE_SAMPLE, 2: Test.WELCH, 4: Test.INTERACTION}[len(groups)]
-    if settings.paired and len(groups) > 1 and all(set(group.index) == set(groups[0].index) for group in groups):
+    if settings.paired and len(groups) > 1 and all(group.index.equals(groups[0].index) for group in groups):
         if not statistics.constant(*groups):
             error, df = statistics.satterthwaite([g.var(ddof=1) for g in groups], [len(g) for g in groups])
             measured.p_welch = statistics.two_sided(measured.effect, error, df)
@@ -140,6 +152,7 @@ def by_t(measured: Measured, groups: list[pd.Series], asked: Question, settings:
     error, df = statistics.satterthwaite([g.var(ddof=1) for g in groups], [len(g) for g in groups])
     measured.error, measured.df = error, df
     measured.p = statistics.two_sided(measured.effect, error, df)
-    measured.low, measured.high = statistics.pair(stats.t.interval(0.95, df, measured.effect, error))
+    certain = 1 - sequential.level(min(map(len, groups)), settings)
+    measured.low, measured.high = statistics.pair(stats.t.interval(certain, df, measured.effect, error))
     if asked.margin is not None:
         measured.p_margin = statistics.inside(measured.effect, error, df, asked.margin, asked.expect == "not-lower")

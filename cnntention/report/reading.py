@@ -11,11 +11,13 @@ import pandas as pd
 from cnntention import files
 from cnntention.config import Study, parse_study
 from cnntention.errors import UserError
+from cnntention.results import looks
+from cnntention.results.looks import Look
 from cnntention.results.rows import TABLES, read_table
 from cnntention.results.tables import CELL, RUN
 from cnntention.results.verification import Verification
 
-VERDICTS = ("tests", "claims")
+VERDICTS = ("tests", "claims", "looks")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Results:
     study: Study
     card: dict
     frames: dict[str, pd.DataFrame]
+    look: Look | None = None
+    """What the verdicts led to."""
     verified: Verification | None = None
     """What `cnntention verify` had found of these tables."""
 
@@ -77,4 +81,5 @@ def read(tables: Path, verdicts: Path, names: Iterable[str] = tuple(TABLES)) -> 
         raise UserError(f"{verdicts}: is of other tables than {tables} holds; delete it and run snakemake again.")
     frames = {name: read_table(verdicts if name in VERDICTS else tables, name) for name in names}
     study = parse_study(files.read_json(tables / "study.json", card["sha256"]["study.json"]))
-    return Results(tables, study, card, frames, Verification.of(tables.parent))
+    look = Look.read(verdicts / looks.FILE)
+    return Results(tables, study, card, frames, look, Verification.of(tables.parent))

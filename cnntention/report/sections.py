@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import yaml
 
 from cnntention.config import Statistics
+from cnntention.report import looks, tables, wording
 from cnntention.report import numbers as num
-from cnntention.report import tables, wording
 from cnntention.report.catalogue import asks_for_life, attends
 from cnntention.report.document import Code, Counts, Facts, Fold, Picture, Section, Text
 from cnntention.report.reading import Results
@@ -24,6 +24,8 @@ def overview(results: Results, pictures: Pictures) -> Iterator:
     if results.study.study.scale == "cpu":
         yield Text(wording.SMALL, "scale")
     yield Text(wording.unseen(results), "note")
+    if text := looks.still_open(results):
+        yield Text(text, "note")
     if len(claims):
         yield Counts(tuple(wording.claims_ended(claims)))
     yield facts(results)
@@ -66,7 +68,7 @@ def answered(results: Results, name: str, pictures: Pictures) -> Iterator:
     text = f"{num.count(len(part), 'run')} on {num.listing(part['dataset'])}, trained by {num.listing(part['recipe'])}."
     if part["leaks"].any():
         text += " The test split decided when some of them stopped, or which epoch to keep: their scores are biased."
-    yield Text(text, "note")
+    yield Text(f"{text} {looks.looked_before(results, name)}".strip(), "note")
     yield from shown("alive" if of_life else "accuracy")
     yield tables.scores(results, name)
     if claims:
@@ -111,6 +113,7 @@ def methods(results: Results) -> Section:
             tables.datasets(results),
             *(Text(text) for text in statistics(results)),
             Facts(tuple(rows.items())),
+            *filter(None, [looks.looks(results)]),
             Fold("Configuration: datasets, models, recipes", (Code(configuration(results)),)),
         ),
         "methods",
@@ -125,7 +128,7 @@ def statistics(results: Results) -> list[str]:
     return [
         f"The unit is a run; n counts seeds. Two groups of runs are compared by a t test (Welch’s{paired}), counts of "
         f"solved runs by Boschloo’s exact test, if there are {of.min_seeds} seeds. P-values are adjusted {adjusted} "
-        f"within a family of tests; a difference is significant at {percent}. {looks(of)}".strip(),
+        f"within a family of tests; a difference is significant at {percent}. {shared(of)}".strip(),
         "Accuracies are equivalent if two one-sided t tests show that they differ by less than "
         f"{num.size(of.margin, 'test_accuracy')}; a significant difference that small is called negligible. An "
         f"effect stays unseen if it would be detected with a power below {100 * of.power:g} %. Times differ if their "
@@ -136,10 +139,13 @@ def statistics(results: Results) -> list[str]:
     ]
 
 
-def looks(of: Statistics) -> str:
+def shared(of: Statistics) -> str:
     if of.sequential is None:
         return ""
-    return f"Looks at {num.listing(of.sequential.looks)} seeds share that level ({of.sequential.spending} spending)."
+    return (
+        f"Looks at {num.listing(of.sequential.looks)} seeds share that level ({of.sequential.spending} spending), also "
+        "in the intervals. A test that one of them decides stays as it was."
+    )
 
 
 def configuration(results: Results) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnntention.config import Study
 from cnntention.results import paths
+from cnntention.results.looks import chain
 
 KEYED = (
     "data/*/??????????",
@@ -23,8 +24,9 @@ OTHERS = ("data/raw", "results/runs", "results/profiles", "results/published")
 
 def referred(study: Study) -> set[str]:
     """The paths, of those that KEYED matches, of a study and of all experiments that its configuration names."""
+    *looks, study = chain(study)
     runs = study.runs(study.experiments)
-    known = {paths.study_folder(study), *(run.folder for run in runs)}
+    known = {*(paths.study_folder(at) for at in (*looks, study)), *(run.folder for run in runs)}
     known |= {paths.examination_folder(study, run) for run in runs}
     known |= {paths.data_folder(study, dataset) for dataset in study.datasets}
     return known | {paths.profile_path(study, dataset) for dataset in study.datasets_used()}

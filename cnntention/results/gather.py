@@ -14,7 +14,7 @@ from cnntention.results.aggregate import cell_rows, dataset_rows, published_rows
 from cnntention.results.cards import write_card
 from cnntention.results.examined import EPOCH, ExaminedRun
 from cnntention.results.profiles import cost_rows
-from cnntention.results.records import Explanations
+from cnntention.results.records import Explanations, RunRecord
 from cnntention.results.rows import TABLES, Row, frame
 from cnntention.results.words import Ended, State
 
@@ -80,6 +80,7 @@ def run_row(study: Study, run: ExaminedRun) -> tables.RunRow:
         parameters=made.parameters.total,
         images_per_s=made.images_per_s,
         train_seconds=made.train_seconds,
+        hours=hours(made),
         resumed=len(made.resumed_after_epochs),
         precision=made.precision.asked,
         hardware=provenance.hardware(made.provenance, made.precision),
@@ -91,6 +92,12 @@ def run_row(study: Study, run: ExaminedRun) -> tables.RunRow:
         version=made.version,
         folder=run.run.folder,
     )
+
+
+def hours(made: RunRecord) -> float:
+    on = made.provenance
+    share = 1 / on.gpu_settings.slots if on.gpu_settings else on.threads if on.device == "cpu" else 1
+    return made.train_seconds * share / 3600
 
 
 def liveness(run: ExaminedRun) -> dict[str, Any]:

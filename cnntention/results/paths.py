@@ -25,7 +25,7 @@ MAPS = "explanations.safetensors"
 SPLIT_FILES = ("card.json", "train.safetensors", "val.safetensors", "test.safetensors")
 TABLES = ("runs", "epochs", "gates", "modules", "maps", "road", "lookup", "cost", "datasets", "cells", "published")
 TABLE_FILES = (*(f"{name}.csv" for name in TABLES), MAPS, "study.json", "card.json")
-VERDICT_FILES = ("tests.csv", "claims.csv", "card.json")
+VERDICT_FILES = ("tests.csv", "claims.csv", "looks.csv", "look.json", "card.json")
 STUDY_PARTS = ("tables", "verdicts", "report")
 """Folders of a study's results; card.json is written last in each."""
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cnntention.config import Run, Study
 from cnntention.errors import UserError
-from cnntention.results import paths
+from cnntention.results import looks, paths
 from cnntention.status.runs import Phase, RunStatus, failures, look_at
 from cnntention.status.speed import Speeds
 
@@ -56,12 +56,13 @@ def show_status(study: Study, watched: bool, estimated: bool) -> None:
 
 def report(study: Study) -> Path | None:
     """Its page, as soon as it is whole."""
-    folder = Path(paths.study_folder(study), "report")
+    folder = Path(paths.study_folder(looks.latest(study)), "report")
     return folder / "index.html" if (folder / "card.json").exists() else None
 
 
 def parts(study: Study, before: Speeds) -> Iterator[RenderableType]:
     """The study as its files are now, from top to bottom; `before`: speeds as long as no run tells any."""
+    study = looks.latest(study)
     statuses = look_at(study)
     measured = {status.run: status.images_per_s for status in statuses if (status.images_per_s or 0) > 0}
     speeds = Speeds(study, measured, "as measured on this study's runs") if measured else before
@@ -69,6 +70,7 @@ def parts(study: Study, before: Speeds) -> Iterator[RenderableType]:
     yield from head(study, statuses, speeds, left)
     yield counts(study, statuses, speeds)
     yield Text(f"Hours of one core or GPU, of all training: {speeds.source}", style="dim")
+    yield from next_look(study)
     if begun := [s for phase in (Phase.TRAINING, Phase.INTERRUPTED) for s in statuses if s.phase is phase]:
         yield Text("\nUnder way", style="bold")
         yield under_way(begun, left)
@@ -91,6 +93,26 @@ def head(study: Study, statuses: list[RunStatus], speeds: Speeds, left: dict[Run
     if unfinished:
         yield Text(f"Time left: {time_left(study, unfinished, speeds, left)}")
     yield Text(f"Report: {report(study) or 'not made yet'}\n")
+
+
+def next_look(study: Study) -> Iterator[Text]:
+    """Of a study whose seeds depend on its verdicts: which look comes next, and what it was or would be priced at."""
+    taken = looks.before(study)
+    if not study.adaptive:
+        return
+    last = looks.Look.of(study) or (looks.Look.of(taken[-1]) if taken else None)
+    if last is None:
+        yield Text("Look 1 comes when these runs are examined")
+    elif last.ended:
+        yield Text(f"Look {last.number} was the last: {last.ended}{priced(last)}")
+    else:
+        yield Text(f"Look {last.number + 1} costs {last.price:.2f} hours, after {last.spent:.2f}{priced(last)}")
+
+
+def priced(look: looks.Look) -> str:
+    """The claims that are open, each with the hours of its next seeds."""
+    prices = ", ".join(f"{name} ({hours:.2f} h)" for name, hours in look.claims.items())
+    return f"; open, with the hours of their next seeds: {prices}" if prices else ""
 
 
 def time_left(study: Study, unfinished: list[RunStatus], speeds: Speeds, left: dict[Run, float]) -> str:

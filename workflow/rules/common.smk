@@ -12,7 +12,7 @@ from cnntention import plan
 from cnntention.config import parse_study
 from cnntention.data.archives import raw_path
 from cnntention.errors import UserError
-from cnntention.results import paths
+from cnntention.results import looks, paths
 
 try:
     STUDY = plan.checked(plan.frozen() if workflow.remote_exec else parse_study(config))
@@ -21,14 +21,12 @@ try:
 
         check(STUDY)
     CONFIG = plan.freeze(STUDY)  # starts no job again: the part that a job uses is in its path's key
-    FOLDER = paths.study_folder(STUDY)
+    os.environ[plan.FROZEN] = CONFIG  # for the jobs of a cluster
+    AT = {paths.study_key(study): study for study in looks.chain(STUDY)}  # the study at each look so far, by key
     if not (workflow.dryrun or workflow.remote_exec):
-        paths.point(FOLDER)
+        paths.point(paths.study_folder([*AT.values()][-1]))
 except UserError as error:
     sys.exit(str(error))
-
-RUNS = STUDY.runs()
-
 
 wildcard_constraints:
     dataset="[a-z0-9][a-z0-9_-]*",
@@ -52,6 +50,30 @@ def splits(dataset, *names):
     return [f"{folder}/card.json", *(f"{folder}/{name}.safetensors" for name in names)]
 
 
+def at(key):
+    """The study at the look of which this is the key."""
+    if key not in AT:  # a look that was taken since
+        AT.update({paths.study_key(study): study for study in looks.chain(STUDY)})
+    if key not in AT:
+        raise UserError(f"results/{STUDY.study.name}/{key}: is of another configuration; ask for the study instead.")
+    return AT[key]
+
+
+def settled():
+    """The study with the seeds of its last look; until that is taken, Snakemake takes the next one first."""
+    if not STUDY.adaptive:
+        return STUDY
+    *_, study = looks.chain(STUDY)
+    if looks.Look.of(study) is None:
+        checkpoints.judge.get(study=STUDY.study.name, key=paths.study_key(study))
+    return study
+
+
+def config_of(wildcards):
+    """The configuration of the study at a look."""
+    return plan.freeze(at(wildcards.key))
+
+
 def told(run):
     """Whether the run is examined, and only the report is asked for: that needs no weights."""
     if not workflow.is_main_process:
@@ -68,7 +90,8 @@ def run_of(wildcards):
 def get_archives(wildcards):
     """The source files of a dataset; none if it is generated."""
     archives = STUDY.datasets[wildcards.dataset].source.archives.values()
-    files = ["card.json"] if all(told(run) for run in RUNS if run.dataset == wildcards.dataset) else paths.SPLIT_FILES
+    runs = [run for study in AT.values() for run in study.runs() if run.dataset == wildcards.dataset]
+    files = ["card.json"] if all(map(told, runs)) else paths.SPLIT_FILES
     made = [f"data/{wildcards.dataset}/{wildcards.key}/{name}" for name in files]
     return needs([raw_path(wildcards.dataset, archive) for archive in archives], made)
 
@@ -92,23 +115,45 @@ def get_profile_inputs(wildcards):
     return needs(splits(wildcards.dataset), [paths.profile_path(STUDY, wildcards.dataset)])
 
 
-TABLES = [f"{FOLDER}/tables/{name}" for name in paths.TABLE_FILES]
-VERDICTS = [f"{FOLDER}/verdicts/{name}" for name in paths.VERDICT_FILES]
+def tables_of(folder):
+    return [f"{folder}/tables/{name}" for name in paths.TABLE_FILES]
+
+
+def verdicts_of(folder):
+    return [f"{folder}/verdicts/{name}" for name in paths.VERDICT_FILES]
+
+
+def report_of(folder):
+    return [f"{folder}/report/{name}" for name in REPORT_FILES]
 
 
 def get_all_results(wildcards):
     """All runs, examinations, profiles and cards of the study."""
-    return needs(paths.study_inputs(STUDY), TABLES)
+    study = at(wildcards.key)
+    return needs(paths.study_inputs(study), tables_of(paths.study_folder(study)))
 
 
 def get_tables(wildcards):
     """The study's tables, the only input of the tests."""
-    return needs(TABLES, VERDICTS)
+    folder = f"results/{wildcards.study}/{wildcards.key}"
+    return needs(tables_of(folder), verdicts_of(folder))
 
 
 def get_tables_and_verdicts(wildcards):
     """The study's tables and verdicts, the only inputs of the report."""
-    wanted = TABLES + VERDICTS
+    folder = f"results/{wildcards.study}/{wildcards.key}"
+    wanted = tables_of(folder) + verdicts_of(folder)
     # if all is done, list them anyway: `snakemake --report` shows them
     done = all(map(os.path.exists, wanted))
-    return needs(wanted, [f"{FOLDER}/report/{name}" for name in REPORT_FILES]) or (ancient(wanted) if done else [])
+    return needs(wanted, report_of(folder)) or (ancient(wanted) if done else [])
+
+
+def get_report(wildcards):
+    """The study's report, with its figures."""
+    return report_of(paths.study_folder(settled()))
+
+
+def get_published(wildcards):
+    """What is published beside the report."""
+    folder = paths.study_folder(settled())
+    return ancient(tables_of(folder) + verdicts_of(folder))

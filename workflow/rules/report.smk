@@ -25,7 +25,7 @@ rule summarise:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
+        config=config_of,
     shell:
         r"""
         exec &> >(tee {log:q})
@@ -35,12 +35,14 @@ rule summarise:
         """
 
 
-rule judge:
-    """The tests of all claims, and their verdicts."""
+checkpoint judge:
+    """The tests of all claims, and their verdicts: with `until: decided`, which seeds are trained depends on them."""
     input:
         get_tables,
     output:
         "results/{study}/{key}/verdicts/card.json",
+        "results/{study}/{key}/verdicts/look.json",
+        "results/{study}/{key}/verdicts/looks.csv",
         report(
             "results/{study}/{key}/verdicts/claims.csv",
             category="Which claims hold?",
@@ -61,7 +63,7 @@ rule judge:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
+        config=config_of,
     shell:
         r"""
         exec &> >(tee {log:q})
@@ -103,7 +105,7 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
+        config=config_of,
     shell:
         r"""
         exec &> >(tee {log:q})
@@ -118,15 +120,15 @@ rule report:
 rule publish:
     """Copy the report and tables to results/published/, and update the README's results."""
     input:
-        [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
-        ancient(TABLES + VERDICTS),
+        get_report,
+        get_published,
     log:
         f"logs/publish/{STUDY.study.name}.log",
     localrule: True
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
+        config=lambda wildcards: plan.freeze(settled()),
     shell:
         r"""
         exec &> >(tee {log:q})
@@ -139,14 +141,14 @@ rule publish:
 rule rocrate:
     """Describe the finished study as a Workflow Run RO-Crate, in its folder."""
     input:
-        [f"{FOLDER}/report/{name}" for name in REPORT_FILES],
+        get_report,
     log:
         f"logs/rocrate/{STUDY.study.name}.log",
     localrule: True
     conda:
         "../../environment.yml"
     params:
-        config=CONFIG,
+        config=lambda wildcards: plan.freeze(settled()),
     shell:
         r"""
         exec &> >(tee {log:q})

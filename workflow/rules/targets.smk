@@ -10,13 +10,13 @@ rule prepare_all:
 rule train_all:
     """All runs of the study, trained."""
     input:
-        [path for run in RUNS for path in paths.files_of_run(run)],
+        lambda wildcards: [path for run in settled().runs() for path in paths.files_of_run(run)],
 
 
 rule evaluate_all:
     """All runs of the study, trained, scored, diagnosed and explained."""
     input:
-        [path for run in RUNS for path in paths.files_of_examination(STUDY, run)],
+        lambda wildcards: [path for run in settled().runs() for path in paths.files_of_examination(STUDY, run)],
 
 
 rule profile_all:
@@ -31,4 +31,6 @@ for experiment in STUDY.experiments:
         name:
             f"experiment_{experiment}"
         input:
-            [path for run in STUDY.runs_of(experiment) for path in paths.files_of_examination(STUDY, run)],
+            lambda wildcards, of=experiment: [
+                path for run in settled().runs_of(of) for path in paths.files_of_examination(STUDY, run)
+            ],

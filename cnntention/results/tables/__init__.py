@@ -12,7 +12,7 @@ from cnntention.results.tables.modules import (
 )
 from cnntention.results.tables.runs import CELL, RUN, CellRow, EpochRow, GateRow, OfRun, RunRow
 from cnntention.results.tables.study import CostRow, DatasetRow, PublishedRow
-from cnntention.results.tables.verdicts import ClaimRow, TestRow
+from cnntention.results.tables.verdicts import ClaimRow, LookRow, TestRow
 
 METRICS = tuple(
     name
@@ -26,6 +26,6 @@ __all__ = [
     "CELL",
     "METRICS",
     "RUN",
-    "CellRow", "ClaimRow", "CostRow", "DatasetRow", "EpochRow", "GateRow", "LookUp", "LookUpRow", "MapRow", "MapScore",
-    "ModuleRow", "ModuleState", "OfRun", "PublishedRow", "RoadRow", "RoadScore", "RunRow", "TestRow",
+    "CellRow", "ClaimRow", "CostRow", "DatasetRow", "EpochRow", "GateRow", "LookRow", "LookUp", "LookUpRow", "MapRow",
+    "MapScore", "ModuleRow", "ModuleState", "OfRun", "PublishedRow", "RoadRow", "RoadScore", "RunRow", "TestRow",
 ]  # fmt: skip

@@ -88,6 +88,8 @@ class RunRow(OfRun, table="runs"):
     """Mean training speed over epochs, images per second; empty if the run diverged in its first."""
     train_seconds: float
     """Seconds spent in training steps."""
+    hours: float
+    """The same as hours of a core; of a GPU, shared by the jobs on it."""
     resumed: int
     """How often the run went on after an interruption."""
     precision: str

@@ -53,7 +53,7 @@ class TestRow(Row, table="tests"):
     effect: float | None
     """The first mean less the second, less that of the control."""
     low: float | None
-    """Lower end of its 95 % interval."""
+    """Lower end of its interval: 95 %, or where several looks share alpha 1 - level."""
     high: float | None
     """Upper end. Of times: what the quartiles of both leave open."""
     p: float | None
@@ -63,7 +63,7 @@ class TestRow(Row, table="tests"):
     p_margin: float | None
     """P-value of a difference within the margin, by two one-sided tests; of expect not-lower, of no loss beyond it."""
     level: float | None
-    """Where the study is looked at more than once: the level of this look, of which all together keep alpha."""
+    """The two-sided level of the test: alpha, or where several looks share that, the part of the look that decided."""
     p_adjusted: float | None
     """The p-value that decides, p_margin of expect equal and not-lower and p of others, times alpha / level, adjusted
     over the family. It is held against alpha."""
@@ -108,3 +108,33 @@ class ClaimRow(Row, table="claims"):
     """Why, from the test that decides."""
     tests: int
     """Its tests."""
+    next_hours: float | None
+    """Where more seeds may decide it: hours of a core or GPU that the next look's training costs."""
+
+
+class LookRow(Row, table="looks"):
+    """A row a look at an experiment: each time that its claims were judged on other runs, in this study or before."""
+
+    made: str
+    """When, UTC."""
+    key: str
+    """Of the study's tables, as in results/<study>/<key>/."""
+    tables_sha256: str
+    """Of the tables' card.json, which has their hashes."""
+    experiment: str
+    """Name of the experiment."""
+    seeds: int
+    """Seeds of the cell that has fewest."""
+    most_seeds: int
+    """Seeds of the cell that has most."""
+    claims: int
+    """Claims on the experiment."""
+    open: int
+    """Those of them that were undecided."""
+    alpha_spent: float | None
+    """Where several looks share alpha: what all up to this one may spend."""
+    planned: bool
+    """Whether it is this study's look, or one that `until: decided` took on the way; else the study has changed since,
+    and what was seen then may have led to the change."""
+    commit: str
+    """Git commit of the code that judged."""

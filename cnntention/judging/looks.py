@@ -1,0 +1,148 @@
+"""After the verdicts of a look: which claims are open, what their next seeds cost, and whether they are trained."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from cnntention import files, provenance
+from cnntention.config import Study
+from cnntention.config.claims import Cell
+from cnntention.judging.sequential import SPENDING
+from cnntention.results import looks, paths
+from cnntention.results.looks import Ended, Look
+from cnntention.results.rows import frame, read_table, typed
+from cnntention.results.tables import CELL, ClaimRow, LookRow, TestRow
+from cnntention.results.words import Reason, Verdict
+
+Growth = Mapping[Cell, int]
+"""Seeds of each cell at a next look."""
+
+MORE_SEEDS_HELP = (Reason.NOT_SIGNIFICANT, Reason.MARGIN_UNDECIDED, Reason.TOO_FEW_SEEDS, Reason.NO_SPREAD)
+DECIDED = (Verdict.SUPPORTED, Verdict.NEGLIGIBLE, Verdict.REFUTED)
+IDENTITY = (
+    *("experiment", "claim", "metric", "expect", "dataset", "model", "recipe", "other_model", "other_recipe"),
+    *("control_dataset", "control_model", "value"),
+)
+"""Columns of tests.csv that say which test it is, whatever it found."""
+
+Identity = tuple
+
+
+def decided_before(study: Study) -> dict[Identity, TestRow]:
+    """Tests that an earlier look decided: they stay as they were, for each further look at one would be a chance more
+    to err, also the other way."""
+    if not (earlier := looks.before(study)):
+        return {}
+    found = read_table(Path(paths.study_folder(earlier[-1]), "verdicts"), "tests")
+    rows = found.astype(object).where(found.notna(), None).to_dict("records")
+    tests = [TestRow(**row) for row in rows]
+    return {identity(test): test for test in tests if test.verdict in DECIDED}
+
+
+def identity(row: object) -> Identity:
+    values = (getattr(row, name) for name in IDENTITY)
+    return tuple(None if value != value else value for value in values)  # pandas has NaN for None
+
+
+def growth(study: Study, test: TestRow) -> dict[Cell, int]:
+    """The seeds that the cells of a test may get at the next look; none if it has all that it may have."""
+    wanted: dict[Cell, int] = {}
+    for cell in cells(test):
+        for grid in study.experiments[test.experiment].grid:
+            if isinstance(grid.seeds, tuple) or cell not in grid:
+                continue
+            now, most = len(study.seeds(grid, cell)), study.at_most(grid)
+            later = [look for look in study.statistics.sequential.looks if now < look <= most]
+            if later:
+                wanted[cell] = max(wanted.get(cell, 0), later[0])
+    return wanted
+
+
+def cells(test: TestRow) -> list[Cell]:
+    """What a test compares: two cells or one, and the same of its control."""
+    sides = [(test.dataset, test.model, test.recipe)]
+    if test.other_model:
+        sides.append((test.dataset, test.other_model, test.other_recipe))
+    controls: list[Cell] = []
+    if test.control_dataset:
+        controls = [(test.control_dataset, model, recipe) for _, model, recipe in sides]
+    elif test.control_model:
+        controls = [(dataset, test.control_model, recipe) for dataset, _, recipe in sides]
+    return sides + controls
+
+
+def next_look(study: Study, tests: Iterable[TestRow], claims: Iterable[ClaimRow], runs: pd.DataFrame) -> Look:
+    """What the verdicts lead to. Claims whose next look is cheapest come first, as far as the budget reaches."""
+    undecided = [claim.claim for claim in claims if claim.verdict is Verdict.UNDECIDED]
+    wanted: dict[str, dict[Cell, int]] = {name: {} for name in undecided}
+    for test in tests:
+        if test.claim in wanted and test.verdict is Verdict.UNDECIDED and test.reason in MORE_SEEDS_HELP:
+            wanted[test.claim] |= growth(study, test)
+    hours = {cell: part["hours"] for cell, part in runs.groupby(CELL, sort=False)}
+
+    def price(of: Growth) -> float:
+        return float(sum((most - len(hours[cell])) * hours[cell].mean() for cell, most in of.items()))
+
+    spent, budget = float(runs["hours"].sum()), getattr(study.statistics.sequential, "budget", None)
+    prices = {name: price(of) for name, of in wanted.items() if of}
+    chosen: dict[Cell, int] = {}
+    for name in sorted(prices, key=prices.__getitem__):
+        if budget is None or spent + price(chosen | wanted[name]) <= budget:
+            chosen |= wanted[name]
+    number = len(looks.before(study)) + 1
+    ended = None
+    if not chosen:
+        open_end = Ended.BUDGET if prices else Ended.AT_MOST if undecided else Ended.DECIDED
+        ended = open_end if study.adaptive else Ended.FIXED
+    reached = study.reached | {"/".join(cell): most for cell, most in chosen.items()} if chosen else {}
+    return Look(number=number, claims=prices, spent=spent, price=price(chosen), reached=reached, ended=ended)
+
+
+def record(study: Study, tables: Path, claims: Iterable[ClaimRow], runs: pd.DataFrame) -> pd.DataFrame:
+    """All looks so far, of results/<study>/looks.csv and what was published; this one is appended, if it is new."""
+    of_claims = pd.DataFrame([(c.experiment, c.verdict) for c in claims], columns=["experiment", "verdict"])
+    path, key = Path(f"results/{study.study.name}/looks.csv"), paths.study_key(study)
+    published = Path(f"results/published/{study.study.name}/verdicts/looks.csv")
+    known = pd.concat([read_record(path), read_record(published)]).drop_duplicates(["key", "experiment"])
+    if key not in set(known["key"]):
+        known = pd.concat([known, frame(rows(study, tables, key, of_claims, runs), LookRow)], ignore_index=True)
+        files.write_csv(path, known)
+    planned = {key, *(paths.study_key(at) for at in looks.before(study))}
+    return known.assign(planned=known["key"].isin(planned)).sort_values("made", kind="stable")
+
+
+def read_record(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        return frame([], LookRow)
+    columns = LookRow.columns()
+    found = files.read_csv(path, [name for name, of in columns.items() if of is str])
+    with files.readable(path):
+        return typed(found[list(columns)], LookRow)
+
+
+def rows(study: Study, tables: Path, key: str, claims: pd.DataFrame, runs: pd.DataFrame) -> Iterable[LookRow]:
+    made, commit, hashed = provenance.now(), provenance.commit(), files.sha256(tables / "card.json")
+    for name in study.study.experiments:
+        own = runs[runs["folder"].isin({run.folder for run in study.runs_of(name)})]
+        counts, verdicts = own.groupby(CELL).size(), claims.loc[claims["experiment"] == name, "verdict"]
+        yield LookRow(
+            made=made,
+            key=key,
+            tables_sha256=hashed,
+            experiment=name,
+            seeds=int(counts.min()),
+            most_seeds=int(counts.max()),
+            claims=len(verdicts),
+            open=int((verdicts == Verdict.UNDECIDED).sum()),
+            alpha_spent=spent(int(counts.max()), study),
+            planned=True,
+            commit=commit,
+        )
+
+
+def spent(seeds: int, study: Study) -> float | None:
+    """Of alpha, up to the look at this many seeds."""
+    of = study.statistics.sequential
+    past = [look for look in of.looks if look <= seeds] if of else []
+    return SPENDING[of.spending](past[-1] / of.looks[-1], study.statistics.alpha) if past else None
