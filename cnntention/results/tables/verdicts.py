@@ -1,7 +1,7 @@
 """Tables of tests and claims."""
 
 from cnntention.results.rows import Row
-from cnntention.results.words import Reason, Test, Verdict
+from cnntention.results.words import Declared, Reason, Test, Verdict
 
 
 class TestRow(Row, table="tests"):
@@ -108,3 +108,10 @@ class ClaimRow(Row, table="claims"):
     """Why, from the test that decides."""
     tests: int
     """Its tests."""
+    declared: Declared = Declared.NOT
+    """Whether it was sealed before the first of its runs had finished: declared before, declared after, changed after
+    or not sealed."""
+    sealed: str = ""
+    """When it was sealed as it is now, UTC; empty if it was not."""
+    sealed_commit: str = ""
+    """Git commit of the code then."""
