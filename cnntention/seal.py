@@ -3,10 +3,8 @@
 For each claim it has a digest of all that decides the claim; old entries stay for good. Knows no torch.
 """
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -18,9 +16,6 @@ from cnntention.results.rows import Record
 from cnntention.results.tables import CostRow
 from cnntention.results.words import Declared
 
-Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
-"""As `provenance.now` writes it, so that the order of texts is that of times."""
-
 
 class Entry(Record):
     """One claim, sealed once."""
@@ -31,7 +26,8 @@ class Entry(Record):
     """What it claimed then, for a reader; the digest covers it."""
     digest: str
     """Of `decided_by`: SHA-256."""
-    sealed: Time
+    sealed: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+    """As `provenance.now` writes it, so that the order of texts is that of times."""
     commit: str
     """Of the code, as `provenance.commit` gives it."""
 
@@ -50,7 +46,7 @@ def path_of(study: Study) -> Path:
 def content(study: Study) -> str:
     """The SHA-256 of the study's seal, empty if it has none: part of the key of its verdicts."""
     path = path_of(study)
-    return hashlib.sha256(files.read_bytes(path)).hexdigest() if path.exists() else ""
+    return files.sha256(path) if path.exists() else ""
 
 
 def read(study: Study) -> tuple[Entry, ...]:
@@ -81,12 +77,11 @@ def compared(study: Study, claim: Claim) -> list[Cell]:
 def decided_by(study: Study, claim: Claim) -> str:
     """The digest of all that decides a claim: itself, the statistics, and its runs with their seeds and examination."""
     grids, known, cells = study.experiments[claim.experiment].grid, study.cells(claim.experiment), []
-    for cell in compared(study, claim):
-        dataset, model, recipe = cell
-        own = [g for g in grids if dataset in g.datasets and model in g.models and recipe in g.recipes]
+    for d, m, r in compared(study, claim):
+        own = [grid for grid in grids if d in grid.datasets and m in grid.models and r in grid.recipes]
         seeds = [grid.model_dump(mode="json")["seeds"] for grid in own]
-        keys = [study.run(*cell, seed=0).key, study.examination_key(dataset)] if cell in known else []
-        cells.append([*cell, seeds, keys])
+        keys = [study.run(d, m, r, seed=0).key, study.examination_key(d)] if (d, m, r) in known else []
+        cells.append([d, m, r, seeds, keys])
     parts = {"claim": claim.model_dump(mode="json"), "statistics": study.statistics.model_dump(mode="json")}
     if claim.metric in (*FRONTS, *CostRow.model_fields):
         parts["profiling"] = [study.profiling.model_dump(mode="json"), versions.PROFILING]
@@ -98,23 +93,23 @@ def seal(study: Study) -> None:
     if not claims_of(study):
         raise UserError("the study has no claim, so there is nothing to seal; see `claims` in config.yaml.")
     entries, now, commit = read(study), provenance.now(), provenance.commit()
-    last, new = {entry.claim: entry for entry in entries}, []
+    last, new, told = {entry.claim: entry for entry in entries}, [], []
     for name, claim in claims_of(study).items():
         digest, old = decided_by(study, claim), last.get(name)
         if not old or old.digest != digest:
             new.append(Entry(claim=name, sentence=claim.sentence, digest=digest, sealed=now, commit=commit))
         done = "sealed" if not old else "unchanged" if old.digest == digest else f"changed since {old.sealed}"
-        print(f"{name}: {done}")
+        told.append(f"{name}: {done}")
     if new:
         Seal(entries=(*entries, *new)).write(path_of(study))
-        print(f"Commit {path_of(study)} before the first run.")
+        told.append(f"Commit {path_of(study)} before the first run.")
+    print("\n".join(told))
 
 
 def state(entries: Sequence[Entry], digest: str, first: str | None) -> tuple[Declared, Entry | None]:
     """How a claim's entries stand to its first score, if it has one, and the entry that sealed what is claimed now.
 
-    What counts is the entry in force at the first score: of two that were sealed before, the later.
-    """
+    Of two entries from before the first score the later counts."""
     before = [entry for entry in entries if first is None or entry.sealed < first]
     later = [entry for entry in entries if entry not in before]
     if before and before[-1].digest == digest:
