@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         function = getattr(commands, name)
         sub = steps.add_parser(name, help=function.__doc__, description=function.__doc__)
         sub.set_defaults(step=function)
-        if name in ("status", "verify"):
+        if name in ("seal", "status", "verify"):
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
         elif name not in ("clean", "schema"):
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     step("summarise", "out")
     step("judge", "tables", "out")
     step("report", "tables", "verdicts", "out")
+    step("seal")
     step("partial")
     step("publish", "readme")
     step("verify", "run?", "runs", "seed", "tables?")

@@ -121,9 +121,14 @@ def profile(args: argparse.Namespace) -> None:
 
 def summarise(args: argparse.Namespace) -> None:
     """Gather all runs of a study into tables."""
+    from cnntention.results import paths
     from cnntention.results.gather import write_tables
 
-    write_tables(load(args.config), Path(args.out))
+    study, out = load(args.config), Path(args.out)
+    folder = Path(paths.study_folder(study))
+    if out.parent.parent == folder.parent and out.parent != folder:  # named when the workflow was planned
+        raise UserError(f"--out: the folder is {folder} since the study's seal was changed; run snakemake again.")
+    write_tables(study, out)
 
 
 def judge(args: argparse.Namespace) -> None:
@@ -192,6 +197,14 @@ def status(args: argparse.Namespace) -> None:
     from cnntention.status.command import overlaid, show_status
 
     show_status(load(overlaid(args.config)), args.watch, args.estimate)
+
+
+def seal(args: argparse.Namespace) -> None:
+    """Seal the study's claims in seals/, to be committed before their first score."""
+    from cnntention.seal import seal as seal_study
+    from cnntention.status.command import overlaid
+
+    seal_study(load(overlaid(args.config)))
 
 
 def schema(args: argparse.Namespace) -> None:

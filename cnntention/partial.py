@@ -31,7 +31,7 @@ def report_what_is_there(study: Study) -> None:
     kept = reduced(study, examined)
     folder = Path(paths.study_folder(kept))
     write_tables(kept, folder / "tables", whole=study, missing=missing)
-    judge_study(kept, folder / "tables", folder / "verdicts")
+    judge_study(kept, folder / "tables", folder / "verdicts", whole=study)
     write_report(folder / "tables", folder / "verdicts", folder / "report")
     paths.point(folder)
     page = f"results/{study.study.name}/report/index.html"

@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,8 @@ def results(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         files.write_json("config.yaml", config())  # JSON is YAML
+        assert main(["seal"]) == 0
+        time.sleep(1)  # the first training has to end in a later second
         steps = [["prepare", "--dataset", "cues", "--out", paths.data_folder(study, "cues")]]
         for run in study.runs():
             steps.append(["train", "--run", run.folder, "--state", "state/a.pt"])
@@ -102,6 +105,8 @@ def test_the_page_says_so(results):
     page = html.unescape((results / "report/index.html").read_text())
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
     assert "1 ✓ supported 0 ≈ supported but negligible 0 ✗ refuted 1 ? undecided 1 ∅ void" in words
+    assert "3 of 3 tested claims were declared before their first score (sealed 20" in words
+    assert words.count("Declared before its first score: sealed 20") == 3
     mde = 100 * verdict(results, "twin")[1]["mde"]
     for comparison, end in {
         "helped − tiny +1.00 points": "✓ supported: the difference is significant",

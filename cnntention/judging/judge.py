@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from cnntention import files
+from cnntention import files, seal
 from cnntention.config import Statistics, Study
 from cnntention.errors import UserError
 from cnntention.judging import statistics
@@ -30,8 +30,11 @@ SAME = ["family", "experiment", "metric", "dataset", "sides", "control_dataset",
 """Rows of a family that are equal in these are one test. Another experiment may have other seeds of the same cells."""
 
 
-def judge_study(study: Study, tables: Path, out: Path) -> None:
-    """Write tests.csv, claims.csv and then card.json into the folder `out`."""
+def judge_study(study: Study, tables: Path, out: Path, whole: Study | None = None) -> None:
+    """Write tests.csv, claims.csv and then card.json into the folder `out`.
+
+    `whole`: the study of which this is a part, and whose claims were sealed.
+    """
     card = files.read_record(tables / "card.json")
     if card["key"] != paths.study_key(study):
         raise UserError(
@@ -41,6 +44,7 @@ def judge_study(study: Study, tables: Path, out: Path) -> None:
     tests, claims = judge(study, evidence, decided_before(study))
     look = next_look(study, tests, claims, evidence.runs)
     claims = [claim.model_copy(update={"next_hours": look.claims.get(claim.claim)}) for claim in claims]
+    claims = declared(claims, whole or study, evidence)
     files.write_csv(out / "tests.csv", frame(tests, TestRow))
     files.write_csv(out / "claims.csv", frame(claims, ClaimRow))
     files.write_csv(out / "looks.csv", record(study, tables, claims, evidence.runs))
@@ -85,7 +89,21 @@ def claim_row(study: Study, name: str, decisions: list[tuple[Verdict, Reason]]) 
     if all(reason is Reason.NO_RUNS for _, reason in decisions):  # nothing to show of it
         decisions = []
     verdict, reason = worst(decisions) if decisions else (Verdict.NOT_RUN, Reason.NO_RUNS)
-    return ClaimRow(claim=name, **head, verdict=verdict, reason=reason, tests=len(decisions), next_hours=None)
+    return ClaimRow(claim=name, **head, verdict=verdict, reason=reason, tests=len(decisions))
+
+
+def declared(claims: list[ClaimRow], study: Study, evidence: Evidence) -> list[ClaimRow]:
+    """With what the study's seal says of each claim."""
+    entries, rows = seal.read(study), []
+    for row in claims:
+        claim, own = study.claims[row.claim], [entry for entry in entries if entry.claim == row.claim]
+        known = evidence.of(study, row.experiment)
+        cells = [cell for cell in seal.compared(study, claim) if cell in known.cells]
+        first = min((known.cell(cell)["finished"].min() for cell in cells), default=None)
+        state, entry = seal.state(own, seal.decided_by(study, claim), first)
+        when = {"sealed": entry.sealed, "sealed_commit": entry.commit} if entry else {}
+        rows.append(row.model_copy(update={"declared": state, **when}))
+    return rows
 
 
 def row_of(q: Question) -> dict:

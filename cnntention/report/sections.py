@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import yaml
 
 from cnntention.config import Statistics
-from cnntention.report import looks, tables, wording
+from cnntention.report import declared, looks, tables, wording
 from cnntention.report import numbers as num
 from cnntention.report.catalogue import asks_for_life, attends
 from cnntention.report.document import Code, Counts, Facts, Fold, Picture, Section, Text
@@ -28,6 +28,8 @@ def overview(results: Results, pictures: Pictures) -> Iterator:
         yield Text(text, "note")
     if len(claims):
         yield Counts(tuple(wording.claims_ended(claims)))
+    if (claims["tests"] > 0).any():
+        yield Text(declared.of_study(claims), "note")
     yield facts(results)
     if ("claims", "") in pictures:
         yield pictures["claims", ""]

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pandas as pd
 
+from cnntention.report import declared, wording
 from cnntention.report import numbers as num
-from cnntention.report import wording
 from cnntention.report.document import Table
 from cnntention.report.figures.cost import measured
 from cnntention.report.reading import CELL, Results, of_cell
@@ -75,6 +75,7 @@ def claims(results: Results, experiment: str) -> Table | None:
         note = f"Metric: {num.unit(claim['metric']).name}."
         note += f" Source: {claim['source']}." if claim["source"] else ""
         note += f" Original study: {claim['published']}." if claim["published"] else ""
+        note += f" {declared.of_claim(claim)}"
         rows.append((f"{claim['claim']}: {claim['sentence']} — {claim['verdict']}\n{note}",))
         for _, test in tests.iterrows():
             where = f" on {test['dataset']}" if tests["dataset"].nunique() > 1 else ""

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from cnntention import files, versions
+from cnntention import files, seal, versions
 from cnntention.config import Run, Study, digest
 from cnntention.errors import UserError
 
@@ -77,9 +77,10 @@ def study_inputs(study: Study) -> list[str]:
 
 
 def study_key(study: Study) -> str:
-    """Of the study's tables, verdicts and report: of what they tell of the configuration, and of all paths below."""
+    """Of the study's tables, verdicts and report: of what they tell of the configuration, of the study's seal, and of
+    all paths below."""
     steps = [versions.SUMMARY, versions.JUDGEMENT, versions.REPORT]
-    return digest([study.part().model_dump(mode="json"), study_inputs(study), steps])
+    return digest([study.part().model_dump(mode="json"), study_inputs(study), seal.content(study), steps])
 
 
 def study_folder(study: Study) -> str:

@@ -36,6 +36,16 @@ class Verdict(StrEnum):
     NOT_RUN = "not run"
 
 
+class Declared(StrEnum):
+    """Whether a claim was sealed, as it is now, before the first of its runs had finished."""
+
+    BEFORE = "declared before"
+    AFTER = "declared after"
+    CHANGED = "changed after"
+    """It was sealed before, and is another now."""
+    NOT = "not sealed"
+
+
 class Test(StrEnum):
     """How two groups of runs were compared."""
 

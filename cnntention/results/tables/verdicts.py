@@ -1,7 +1,7 @@
 """Tables of tests and claims."""
 
 from cnntention.results.rows import Row
-from cnntention.results.words import Reason, Test, Verdict
+from cnntention.results.words import Declared, Reason, Test, Verdict
 
 
 class TestRow(Row, table="tests"):
@@ -108,8 +108,15 @@ class ClaimRow(Row, table="claims"):
     """Why, from the test that decides."""
     tests: int
     """Its tests."""
-    next_hours: float | None
+    next_hours: float | None = None
     """Where more seeds may decide it: hours of a core or GPU that the next look's training costs."""
+    declared: Declared = Declared.NOT
+    """Whether it was sealed before the first of its runs had finished: declared before, declared after, changed after
+    or not sealed."""
+    sealed: str = ""
+    """When it was sealed as it is now, UTC; empty if it was not."""
+    sealed_commit: str = ""
+    """Git commit of the code then."""
 
 
 class LookRow(Row, table="looks"):

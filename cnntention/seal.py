@@ -1,0 +1,120 @@
+"""Claims sealed before their scores are seen: `seals/<study>.json`, to be committed before the first run.
+
+For each claim it has a digest of all that decides the claim; old entries stay for good. Knows no torch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from cnntention import files, provenance, versions
+from cnntention.config import Claim, Study
+from cnntention.config.claims import FRONTS, Cell, cases
+from cnntention.errors import UserError
+from cnntention.results.rows import Record
+from cnntention.results.tables import CostRow
+from cnntention.results.words import Declared
+
+
+class Entry(Record):
+    """One claim, sealed once."""
+
+    claim: str
+    """Its name."""
+    sentence: str
+    """What it claimed then, for a reader; the digest covers it."""
+    digest: str
+    """Of `decided_by`: SHA-256."""
+    sealed: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+    """As `provenance.now` writes it, so that the order of texts is that of times."""
+    commit: str
+    """Of the code, as `provenance.commit` gives it."""
+
+
+class Seal(Record):
+    """seals/<study>.json."""
+
+    entries: tuple[Entry, ...]
+    """In the order in which they were sealed."""
+
+
+def path_of(study: Study) -> Path:
+    return Path("seals", f"{study.study.name}.json")
+
+
+def content(study: Study) -> str:
+    """The SHA-256 of the study's seal, empty if it has none: part of the key of its verdicts."""
+    path = path_of(study)
+    return files.sha256(path) if path.exists() else ""
+
+
+def read(study: Study) -> tuple[Entry, ...]:
+    """The entries of the study's seal, none if it has no seal; UserError if the file is damaged."""
+    path = path_of(study)
+    if not path.exists():
+        return ()
+    try:
+        return Seal.model_validate(files.read_record(path)).entries
+    except (UserError, ValidationError):
+        raise UserError(f"{path}: is damaged, so it proves nothing; restore it: git restore {path}.") from None
+
+
+def claims_of(study: Study) -> dict[str, Claim]:
+    """Those of the study's experiments."""
+    return {name: claim for name, claim in study.claims.items() if claim.experiment in study.study.experiments}
+
+
+def compared(study: Study, claim: Claim) -> list[Cell]:
+    """All cells that decide a claim: both sides, controls, and of a front all rivals. Some may have no runs."""
+    known = study.cells(claim.experiment)
+    found = {cell for case in cases(claim, known) for cell in case.cells}
+    if claim.expect == "front":
+        found |= {cell for cell in known if any(cell[::2] == own[::2] for own in found)}
+    return sorted(found)
+
+
+def decided_by(study: Study, claim: Claim) -> str:
+    """The digest of all that decides a claim: itself, the statistics, and its runs with their seeds and examination."""
+    grids, known, cells = study.experiments[claim.experiment].grid, study.cells(claim.experiment), []
+    for d, m, r in compared(study, claim):
+        own = [grid for grid in grids if d in grid.datasets and m in grid.models and r in grid.recipes]
+        seeds = [grid.model_dump(mode="json")["seeds"] for grid in own]
+        keys = [study.run(d, m, r, seed=0).key, study.examination_key(d)] if (d, m, r) in known else []
+        cells.append([d, m, r, seeds, keys])
+    parts = {"claim": claim.model_dump(mode="json"), "statistics": study.statistics.model_dump(mode="json")}
+    if claim.metric in (*FRONTS, *CostRow.model_fields):
+        parts["profiling"] = [study.profiling.model_dump(mode="json"), versions.PROFILING]
+    return files.checksum(parts | {"cells": cells})
+
+
+def seal(study: Study) -> None:
+    """Seal the study's claims that are new or changed, and print a line a claim."""
+    if not claims_of(study):
+        raise UserError("the study has no claim, so there is nothing to seal; see `claims` in config.yaml.")
+    entries, now, commit = read(study), provenance.now(), provenance.commit()
+    last, new, told = {entry.claim: entry for entry in entries}, [], []
+    for name, claim in claims_of(study).items():
+        digest, old = decided_by(study, claim), last.get(name)
+        if not old or old.digest != digest:
+            new.append(Entry(claim=name, sentence=claim.sentence, digest=digest, sealed=now, commit=commit))
+        done = "sealed" if not old else "unchanged" if old.digest == digest else f"changed since {old.sealed}"
+        told.append(f"{name}: {done}")
+    if new:
+        Seal(entries=(*entries, *new)).write(path_of(study))
+        told.append(f"Commit {path_of(study)} before the first run.")
+    print("\n".join(told))
+
+
+def state(entries: Sequence[Entry], digest: str, first: str | None) -> tuple[Declared, Entry | None]:
+    """How a claim's entries stand to its first score, if it has one, and the entry that sealed what is claimed now.
+
+    Of two entries from before the first score the later counts."""
+    before = [entry for entry in entries if first is None or entry.sealed < first]
+    later = [entry for entry in entries if entry not in before]
+    if before and before[-1].digest == digest:
+        return Declared.BEFORE, before[-1]
+    now = next((entry for entry in later if entry.digest == digest), None)
+    if before and first is not None:
+        return Declared.CHANGED, now
+    return (Declared.AFTER if now else Declared.NOT), now
