@@ -26,7 +26,7 @@ from snakemake.settings.types import (
 )
 
 from cnntention.config import load
-from cnntention.results import paths
+from cnntention.results import looks, paths
 
 
 def jobs_of(*targets: str) -> list:
@@ -112,6 +112,72 @@ def mark_incomplete(path: str) -> None:
     mark = Path(".snakemake/incomplete") / base64.urlsafe_b64encode(path.encode()).decode()
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text('{"external_jobid": null}')
+
+
+def carry_out(jobs: list, study) -> list[frozenset[str]]:
+    """Make what these jobs make; a look leads to the next of REACHED. Returns the outputs of each."""
+    keys = [paths.study_key(study.model_copy(update={"reached": reached})) for reached in REACHED]
+    led_to = dict(zip(keys, [*REACHED[1:], {}], strict=True))
+    for job in jobs:
+        for path in map(str, job.output):
+            pretend(path)
+            if Path(path).name == looks.FILE:
+                reached = led_to[Path(path).parts[2]]
+                ended = None if reached else looks.Ended.DECIDED
+                looks.Look(number=1, claims={}, spent=0, price=0, reached=reached, ended=ended).write(path)
+    return [frozenset(map(str, job.output)) for job in jobs]
+
+
+REACHED = ({}, {"cues/tiny/brief": 4}, {"cues/tiny/brief": 6, "cues/looking/brief": 4})
+"""The seeds at each of three looks."""
+
+
+@pytest.fixture(scope="module")
+def adaptive(tmp_path_factory):
+    """A folder with the workflow, and a study that gets more seeds until it is decided."""
+    folder = tmp_path_factory.mktemp("adaptive")
+    for part in ("Snakefile", "workflow", "environment.yml"):
+        source = ROOT / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
+    config = small_study()
+    config["experiments"]["first"]["grid"]["seeds"] = {"until": "decided"}
+    config["statistics"] = {"sequential": {"looks": [3, 4, 6]}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    with chdir(folder):
+        yield load(["config.yaml"])
+
+
+@settings(max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_looks_are_taken_from_any_state(adaptive, data):
+    """From any files of a finished study, call after call as Snakemake plans anew after each look, to its end."""
+    for folder in ("results", "data"):
+        shutil.rmtree(folder, ignore_errors=True)
+    while jobs := jobs_of():
+        carry_out(jobs, adaptive)
+    at = [*looks.chain(adaptive)]
+    assert [len(study.runs()) for study in at] == [6, 7, 10]
+    every = sorted(str(path) for top in ("data", "results") for path in Path(top).rglob("*") if path.is_file())
+    judged = [path for path in every if "verdicts" in path]
+    lost = data.draw(st.lists(st.sampled_from(every))) + data.draw(st.lists(st.sampled_from(judged)))
+    if data.draw(st.booleans()):  # killed at a look: nothing of what it led to is there
+        last = data.draw(st.integers(0, 2))
+        kept = {run.folder for run in at[last].runs()}
+        lost += [path for path in every if "/runs/" in path and not any(folder in path for folder in kept)]
+        lost += [path for study in at[last:] for path in every if paths.study_folder(study) in path]
+    for path in lost:
+        Path(path).unlink(missing_ok=True)
+    again: list[frozenset[str]] = []
+    for _ in range(10):
+        if not (jobs := jobs_of()):
+            break
+        assert all(any(not Path(str(path)).exists() for path in job.output) for job in jobs)  # never what is there
+        again += carry_out(jobs, adaptive)
+    assert not jobs
+    assert len(again) == len(set(again))
+    (last,) = [study for study in looks.chain(adaptive) if looks.Look.of(study).ended]
+    assert all(os.path.exists(f"{paths.study_folder(last)}/report/{name}") for name in ("card.json", "index.html"))
+    assert len(last.runs()) == 10
 
 
 OTHERS = (  # of other configurations

@@ -19,9 +19,8 @@ from cnntention.judging.looks import Identity, decided_before, identity, next_lo
 from cnntention.judging.measures import measure
 from cnntention.judging.questions import Question, of_study
 from cnntention.judging.verdicts import decide, worst
-from cnntention.results import paths
+from cnntention.results import looks, paths
 from cnntention.results.cards import write_card
-from cnntention.results.looks import FILE
 from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
 from cnntention.results.words import Reason, Verdict
@@ -42,13 +41,13 @@ def judge_study(study: Study, tables: Path, out: Path, whole: Study | None = Non
         )
     evidence = Evidence.read(tables)
     tests, claims = judge(study, evidence, decided_before(study))
-    look = next_look(study, tests, claims, evidence.runs)
+    look = next_look(study, tests, claims, evidence.runs, len(looks.before(study)) + 1)
     claims = [claim.model_copy(update={"next_hours": look.claims.get(claim.claim)}) for claim in claims]
     claims = declared(claims, whole or study, evidence)
     files.write_csv(out / "tests.csv", frame(tests, TestRow))
     files.write_csv(out / "claims.csv", frame(claims, ClaimRow))
     files.write_csv(out / "looks.csv", record(study, tables, claims, evidence.runs))
-    look.write(out / FILE)
+    look.write(out / looks.FILE)
     settings = study.statistics.model_dump(mode="json")
     write_card(out, study.study.name, card["key"], paths.VERDICT_FILES[:-1], statistics=settings)
 

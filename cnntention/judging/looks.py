@@ -72,31 +72,37 @@ def cells(test: TestRow) -> list[Cell]:
     return sides + controls
 
 
-def next_look(study: Study, tests: Iterable[TestRow], claims: Iterable[ClaimRow], runs: pd.DataFrame) -> Look:
-    """What the verdicts lead to. Claims whose next look is cheapest come first, as far as the budget reaches."""
+def next_look(
+    study: Study, tests: Iterable[TestRow], claims: Iterable[ClaimRow], runs: pd.DataFrame, number: int
+) -> Look:
+    """What the verdicts of this look lead to: the cheapest claims first, as far as the budget reaches."""
     undecided = [claim.claim for claim in claims if claim.verdict is Verdict.UNDECIDED]
     wanted: dict[str, dict[Cell, int]] = {name: {} for name in undecided}
     for test in tests:
         if test.claim in wanted and test.verdict is Verdict.UNDECIDED and test.reason in MORE_SEEDS_HELP:
-            wanted[test.claim] |= growth(study, test)
+            wanted[test.claim] = most_of(wanted[test.claim], growth(study, test))
     hours = {cell: part["hours"] for cell, part in runs.groupby(CELL, sort=False)}
 
     def price(of: Growth) -> float:
-        return float(sum((most - len(hours[cell])) * hours[cell].mean() for cell, most in of.items()))
+        return float(sum(max(0, most - len(hours[cell])) * hours[cell].mean() for cell, most in of.items()))
 
     spent, budget = float(runs["hours"].sum()), getattr(study.statistics.sequential, "budget", None)
     prices = {name: price(of) for name, of in wanted.items() if of}
     chosen: dict[Cell, int] = {}
     for name in sorted(prices, key=prices.__getitem__):
-        if budget is None or spent + price(chosen | wanted[name]) <= budget:
-            chosen |= wanted[name]
-    number = len(looks.before(study)) + 1
+        both = most_of(chosen, wanted[name])
+        if budget is None or spent + price(both) <= budget:
+            chosen = both
     ended = None
     if not chosen:
         open_end = Ended.BUDGET if prices else Ended.AT_MOST if undecided else Ended.DECIDED
         ended = open_end if study.adaptive else Ended.FIXED
     reached = study.reached | {"/".join(cell): most for cell, most in chosen.items()} if chosen else {}
     return Look(number=number, claims=prices, spent=spent, price=price(chosen), reached=reached, ended=ended)
+
+
+def most_of(a: Growth, b: Growth) -> dict[Cell, int]:
+    return {cell: max(a.get(cell, 0), b.get(cell, 0)) for cell in (*a, *b)}
 
 
 def record(study: Study, tables: Path, claims: Iterable[ClaimRow], runs: pd.DataFrame) -> pd.DataFrame:

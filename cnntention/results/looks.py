@@ -40,8 +40,8 @@ class Look(Record):
     @classmethod
     def of(cls, study: Study) -> Self | None:
         """Of the study as it is at a look; None if that has not been taken."""
-        folder = Path(paths.study_folder(study), "verdicts")
-        return cls.read(folder / FILE) if (folder / "card.json").exists() else None
+        path = Path(paths.study_folder(study), "verdicts", FILE)
+        return cls.read(path) if path.exists() else None
 
 
 def chain(study: Study) -> Iterator[Study]:

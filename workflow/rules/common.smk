@@ -134,9 +134,10 @@ def get_all_results(wildcards):
 
 
 def get_tables(wildcards):
-    """The study's tables, the only input of the tests."""
+    """The study's tables, and the verdicts of the look before: the only inputs of the tests."""
     folder = f"results/{wildcards.study}/{wildcards.key}"
-    return needs(tables_of(folder), verdicts_of(folder))
+    before = [path for study in looks.before(at(wildcards.key))[-1:] for path in verdicts_of(paths.study_folder(study))]
+    return needs(tables_of(folder) + before, verdicts_of(folder))
 
 
 def get_tables_and_verdicts(wildcards):

@@ -40,8 +40,8 @@ checkpoint judge:
     input:
         get_tables,
     output:
+        "results/{study}/{key}/verdicts/look.json",  # first: Snakemake asks for a checkpoint's first file alone
         "results/{study}/{key}/verdicts/card.json",
-        "results/{study}/{key}/verdicts/look.json",
         "results/{study}/{key}/verdicts/looks.csv",
         report(
             "results/{study}/{key}/verdicts/claims.csv",
