@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from cnntention import files, provenance, versions
 from cnntention.config import Claim, Study
-from cnntention.config.claims import FRONTS, Cell, cases
+from cnntention.config.claims import FRONTS, Cell, cases, gate
 from cnntention.errors import UserError
 from cnntention.results.rows import Record
 from cnntention.results.tables import CostRow
@@ -66,9 +66,10 @@ def claims_of(study: Study) -> dict[str, Claim]:
 
 
 def compared(study: Study, claim: Claim) -> list[Cell]:
-    """All cells that decide a claim: both sides, controls, and of a front all rivals. Some may have no runs."""
+    """All cells that decide a claim: both sides, controls, what must have been learned, and of a front all rivals. Some
+    may have no runs."""
     known = study.cells(claim.experiment)
-    found = {cell for case in cases(claim, known) for cell in case.cells}
+    found = {*(cell for case in cases(claim, known) for cell in case.cells), *gate(claim, known)}
     if claim.expect == "front":
         found |= {cell for cell in known if any(cell[::2] == own[::2] for own in found)}
     return sorted(found)

@@ -95,7 +95,8 @@ def rows(study: Study) -> dict[str, list[Row]]:
             mean, sd = float(np.mean(scores)), float(np.std(scores, ddof=1))
             spread = {"n": COUNT, "mean": mean, "sd": sd, "low": mean - 0.02, "high": mean + 0.02, "diverged": 0}
             life = {} if model == "plain" else {"alive": COUNT, "used": COUNT - 1}
-            spread |= {"solved": sum(s > 2 / 3 for s in scores)}
+            spread |= {"solved": sum(s > 2 / 3 for s in scores), "min": min(scores), "max": max(scores)}
+            spread |= {"solved_low": 0.1, "solved_high": 0.9}
             made["cells"].append(filled(t.CellRow, experiment=experiment, **own, **spread, **life))
     for dataset in ("cues", "local"):
         made["datasets"].append(filled(t.DatasetRow, dataset=dataset, classes=10, class_names="", source_sha256=""))
@@ -117,6 +118,7 @@ def rows(study: Study) -> dict[str, list[Row]]:
         made["looks"].append(filled(t.LookRow, **own, made="2026-01-01T00:00:00Z"))
     for name, sentence, verdict in (("C1", "Looking | helps.", "supported"), ("C2", "Not now.", "not run")):
         told = {"claim": name, "experiment": "main", "metric": "test_accuracy", "sentence": sentence, "published": ""}
+        told |= {"claimed": "It sees | more." if name == "C1" else ""}
         made["claims"].append(filled(t.ClaimRow, **told, verdict=verdict, reason=Reason.SIGNIFICANT))
     return made
 

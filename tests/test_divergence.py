@@ -15,6 +15,8 @@ from cnntention.cli import main
 from cnntention.config import load
 from cnntention.models.resnet import ResNet
 from cnntention.results import paths
+from cnntention.results.records import Metrics
+from cnntention.results.rows import read_table
 from cnntention.training import loop
 
 CONFIG = ["--config", "config.yaml"]
@@ -68,9 +70,14 @@ def test_runs_that_diverge_are_kept_and_reported(tmp_path, monkeypatch):
             assert np.isfinite(values).all(), name
         for path in Path(run.folder).rglob("*.json"):
             json.loads(path.read_text(), parse_constant=no_constant)
+        path = f"{paths.examination_folder(study, run)}/metrics.json"
+        Metrics.read(path).model_copy(update={"top1": 0.9}).write(path)
     folder = paths.study_folder(study)
     parts = {part: f"{folder}/{part}" for part in paths.STUDY_PARTS}
     assert main(["summarise", *CONFIG, "--out", parts["tables"]]) == 0
+    runs = read_table(parts["tables"], "runs")
+    assert runs["broken"].tolist() == (runs["ended"] == "diverged").astype(int).tolist()  # however accurate
+    assert runs["broken"].sum() >= len(DIVERGENCES) - 1
     assert main(["judge", *CONFIG, "--tables", parts["tables"], "--out", parts["verdicts"]]) == 0
     given = [f"--{part}={parts[part]}" for part in ("tables", "verdicts")]
     assert main(["report", *CONFIG, *given, "--out", parts["report"]]) == 0

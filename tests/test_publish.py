@@ -36,8 +36,9 @@ def test_the_readme_changes_between_the_markers_alone(source, readme):
     assert text.count("![") == text.count("| --- |") == 1
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert 2 < len(rows) <= 10
-    assert "| looking | 3 | 3 of 3 | 73.00 ± 1.00 | +11.00 points [+8.00, +14.00] ↑ | 2 of 3 runs |" in text.replace(
-        "\\", ""
+    assert (
+        "| looking | 3 | 3 of 3 [10, 90] % | 72.00–74.00 | +11.00 points [+8.00, +14.00] ↑ | 2 of 3 runs |"
+        in text.replace("\\", "")
     )
     publish(source, published, readme)
     assert readme.read_text() == text

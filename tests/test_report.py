@@ -16,7 +16,7 @@ from cnntention.errors import UserError
 from cnntention.report import numbers, page, tables, wording
 from cnntention.report.figures import figure_files
 from cnntention.report.reading import read
-from cnntention.results.words import Reason, Verdict
+from cnntention.results.words import Reason, Test, Verdict
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -121,8 +121,10 @@ def test_numbers_come_from_runs(results, folder, html):
     runs = pd.read_csv(folder / "tables/runs.csv")
     shown = [row for table in Tree(html).tables for row in table]
     for (dataset, model), own in runs.groupby(["dataset", "model"]):
-        mean, sd = 100 * own["test_accuracy"].mean(), 100 * own["test_accuracy"].std()
-        count = sum(row[0] == model and row[3] == f"{mean:.2f} ± {sd:.2f}" for row in shown if len(row) > 3)
+        scores, counted = 100 * own["test_accuracy"], dataset == "cues"  # which relates two places: all or none
+        text = f"{scores.min():.2f}–{scores.max():.2f}" if counted else f"{scores.mean():.2f} ± {scores.std():.2f}"
+        solved = f"{own['solved'].sum()} of {len(own)} [10, 90] %"
+        count = sum(row[0] == model and row[2:4] == [solved, text] for row in shown if len(row) > 3)
         experiments = [n for n in results.experiments if (dataset, model, "brief") in results.study.cells(n)]
         assert count >= len(experiments) > 0
     for _, test in results.comparisons().iterrows():
@@ -177,6 +179,18 @@ def test_every_verdict_and_reason_has_words(verdict):
         if reason in (Reason.NOT_USED, Reason.MAPS_NOT_SANE, Reason.TEST_SPLIT_USED):
             assert failing in said[0]
         assert wording.outcomes(pd.DataFrame([dict(row), {**row, "model": "looking"}]))
+
+
+def test_what_was_claimed_stands_beside_what_is_tested(results):
+    (heading,) = (row[0] for row in tables.claims(results, "main").rows if len(row) == 1)
+    assert heading.startswith("C1: Looking | helps. — supported\nClaimed: “It sees | more.” Metric: test accuracy, on ")
+
+
+def test_a_count_beside_a_number_is_shown_with_the_interval_of_its_share():
+    known = {"metric": "broken", "test": Test.BINOMIAL, "value": 0.5, "n": 7, "mean": 6 / 7, "effect": 6 / 7 - 0.5}
+    row = tabled.test("cues", "gates", "C1", other_model="", low=0.421 - 0.5, high=0.996 - 0.5, **known).model_dump()
+    assert wording.effect(pd.Series(row)) == "6 of 7 [42, 100] %"
+    assert wording.compared(pd.Series(row)) == "gates against 50.00 %"
 
 
 def test_a_test_without_numbers_has_words():

@@ -76,17 +76,18 @@ def test_the_order_of_keys_and_defaults_that_are_spelt_out_do_not_matter():
 
 
 def test_what_a_claim_compares():
-    """Both sides, controls, and the rivals of a front; a cost is decided by how it is measured, too."""
+    """Both sides, controls, what must be learned, rivals of a front; a cost is decided by how it is measured, too."""
     front = {"metric": "front_macs", "expect": "front", "against": None}
     control = {"control": "local", "datasets": "cues"}
-    study = planned(3, datasets=("cues", "local"), plain={}, front=front | {"datasets": "cues"}, control=control)
+    gate, front = {"learned": "local", "datasets": "cues"}, front | {"datasets": "cues"}
+    study = planned(3, datasets=("cues", "local"), plain={}, front=front, control=control, gate=gate)
     told = {name: {cell[:2] for cell in seal.compared(study, claim)} for name, claim in study.claims.items()}
     sides = {(dataset, model) for dataset in ("cues", "local") for model in ("tiny", "looking")}
-    assert told == {"plain": sides, "control": sides, "front": {("cues", model) for model in MODELS}}
+    assert told == {"plain": sides, "control": sides, "gate": sides, "front": {("cues", model) for model in MODELS}}
     config = study.model_dump(mode="json")
     other = changed(config, ("profiling", "rounds"))
     same = {name: decided_by(other, name) == decided_by(config, name) for name in told}
-    assert same == {"plain": True, "control": True, "front": False}
+    assert same == {"plain": True, "control": True, "gate": True, "front": False}
 
 
 # --- the command --------------------------------------------------------------------------------------------------
@@ -218,7 +219,7 @@ def test_a_report_of_the_runs_that_are_there_is_of_the_whole_studys_claims(tmp_p
 
 def test_the_report_says_so():
     known = {"claim": "A", "experiment": "first", "metric": "nll", "expect": "higher", "sentence": "", "source": ""}
-    known |= {"published": "", "verdict": Verdict.SUPPORTED, "reason": Reason.SIGNIFICANT, "tests": 1}
+    known |= {"claimed": "", "published": "", "verdict": Verdict.SUPPORTED, "reason": Reason.SIGNIFICANT, "tests": 1}
     sealed = {Declared.BEFORE: EARLY, Declared.AFTER: LATE, Declared.CHANGED: LATE, Declared.NOT: ""}
     rows = [ClaimRow(**known, declared=d, sealed=when, sealed_commit="c0") for d, when in sealed.items()]
     rows.append(ClaimRow(**known, declared=Declared.CHANGED))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cnntention.config.base import require
-from cnntention.config.claims import cases
+from cnntention.config.claims import gate
 from cnntention.config.experiments import Grid
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ def check_claims(study: "Study") -> None:
         asked = {
             "model": (*claim.model, *claim.against, claim.control_model),
             "recipe": (claim.recipe, *claim.against_recipe),
-            "dataset": (*claim.datasets, claim.control),
+            "dataset": (*claim.datasets, claim.control, claim.learned),
         }
         for kind, names in asked.items():
             for entry in filter(None, names):
                 require(entry, getattr(study, f"{kind}s"), f"claims.{name}", kind)
         try:
-            cases(claim, study.cells(claim.experiment))
+            gate(claim, study.cells(claim.experiment))
         except ValueError as error:
             raise ValueError(f"claims.{name}: in experiment {claim.experiment}, {error}") from None

@@ -14,6 +14,8 @@ Several = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 Cell = tuple[str, str, str]
 """Dataset, model, recipe."""
 
+COUNTED = ("solved", "broken")
+"""Metrics that are 0 or 1: their runs are counted, and counts have exact tests."""
 FRONTS = {"front_macs": "macs", "front_time": "training_step_ms"}
 """Metrics of `expect: front`, and the column of cost.csv that accuracy is set against."""
 
@@ -25,7 +27,9 @@ class Claim(Strict):
     """
 
     sentence: str
-    """What is claimed."""
+    """What is tested."""
+    claimed: str = ""
+    """What was claimed, if what is tested differs from it."""
     source: str = ""
     """Who claims it, and where."""
     published: str = ""
@@ -47,18 +51,20 @@ class Claim(Strict):
     against_recipe: Several = ()
     """The recipes of the models in `against`; the recipe of `model` when empty."""
     value: float | None = None
-    """A number to compare with, instead of models."""
+    """A number to compare with, instead of models; of a metric that is counted (solved, broken) a share of the runs."""
     datasets: Several = ()
     """The datasets on which it must hold; all of the experiment when empty."""
     control: str | None = None
     """A control dataset, whose difference between the same models is subtracted."""
     control_model: str | None = None
     """A control model, whose difference between the same recipes is subtracted."""
+    learned: str | None = None
+    """A dataset that the compared models must have learned, else the verdict is void: of those that the experiment
+    trains on it by the same recipe, each must have a mean test accuracy of at least 95 %."""
     margin: float | None = Field(None, gt=0)
-    """For expect equal and not-lower, in the metric's unit; for an accuracy statistics.margin when empty."""
+    """Differences below it are negligible, in the metric's unit; for an accuracy statistics.margin when empty."""
     family: str | None = None
-    """Tests of one family share the chance of a false positive. When empty: comparisons with the experiment's
-    baseline form a family for each dataset and recipe; other tests a family for each experiment and metric."""
+    """Claims of one family share the chance of a false positive; the claims of one experiment when empty."""
     preconditions: tuple[Precondition, ...] = ("attention_used", "same_recipe", "test_untouched")
     """What must hold, else the verdict is void. attention_used: in most runs of each side that has attention, accuracy
     falls without it; own_attention_used: in those of `model`."""
@@ -83,6 +89,10 @@ class Claim(Strict):
             raise ValueError(f"{controls[0]}: needs {wanted}")
         if self.control_model and self.against:
             raise ValueError("control_model: compares recipes, so give `against_recipe` and leave `against` out")
+        share = self.value is None or 0 <= self.value <= 1
+        if self.metric in COUNTED and (controls or self.expect not in ("higher", "lower") or self.margin or not share):
+            wanted = "expect higher or lower, a `value` from 0 to 1 if any, and neither control nor margin"
+            raise ValueError(f"metric {self.metric}: runs are counted, which needs {wanted}")
         if self.expect in ("equal", "not-lower") and not (self.margin or self.is_accuracy):
             raise ValueError(f"expect {self.expect}: needs a `margin` in the unit of {self.metric}")
         return self
@@ -123,8 +133,6 @@ class Statistics(Strict):
     """Accuracies, as shares, that differ by less are equivalent."""
     min_seeds: int = Field(6, ge=3)
     """Runs per group below which nothing is tested. With fewer than six no exact paired test can reach 5 %."""
-    reach: float = Field(0.9, gt=0, lt=1)
-    """Metric epochs_to_reach: the first epoch with at least this validation accuracy."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ def cases(claim: Claim, cells: Iterable[Cell]) -> list[Case]:
         return dataset, model, recipe or (recipes[0] if recipes else "")
 
     compared = []
-    datasets = claim.datasets or dict.fromkeys(d for d, _, _ in known if d != claim.control)
+    datasets = claim.datasets or dict.fromkeys(d for d, _, _ in known if d not in (claim.control, claim.learned))
     for dataset, model in product(datasets, claim.model):
         a = cell_of(dataset, model, claim.recipe, "recipe")
         if claim.value is not None or claim.expect == "front":
@@ -173,3 +181,16 @@ def cases(claim: Claim, cells: Iterable[Cell]) -> list[Case]:
                 control = (dataset, claim.control_model, a[2]), (dataset, claim.control_model, b[2])
             compared.append(Case(a, b, control))
     return compared
+
+
+def gate(claim: Claim, cells: Iterable[Cell]) -> list[Cell]:
+    """The cells of the compared models on the dataset that they must have learned; a model without one is not asked.
+
+    Raises ValueError if there is none, and as `cases` does.
+    """
+    known = list(dict.fromkeys(cells))
+    compared = {cell[1:] for case in cases(claim, known) for cell in case.cells}
+    found = [cell for cell in known if cell[0] == claim.learned and cell[1:] in compared]
+    if claim.learned and not found:
+        raise ValueError(f"learned: none of the compared models has runs on {claim.learned}")
+    return found

@@ -206,6 +206,11 @@ class Dataset(Strict, json_schema_extra=may_extend):
             raise ValueError("a generated dataset needs train_images and test_images")
         return self
 
+    @property
+    def all_or_none(self) -> bool:
+        """Whether its label relates two places: a run learns that or does not, so runs are counted, not averaged."""
+        return isinstance(self.source, CueMatchSource) and self.source.track != "local"
+
     def preparation(self) -> dict:
         """Everything that determines the bytes of the prepared files."""
         counts = {n: getattr(self, n) for n in ("train_images", "validation_images", "test_images", "split_seed")}

@@ -192,7 +192,7 @@ class Study(Strict):
         claims = {name: claim for name, claim in self.claims.items() if claim.experiment in experiments}
         told = claims.values()
         names = {
-            "datasets": {r.dataset for r in runs} | {n for c in told for n in (*c.datasets, c.control)},
+            "datasets": {r.dataset for r in runs} | {n for c in told for n in (*c.datasets, c.control, c.learned)},
             "models": {r.model for r in runs} | {n for c in told for n in (*c.model, *c.against, c.control_model)},
             "recipes": {r.recipe for r in runs} | {n for c in told for n in (c.recipe, *c.against_recipe)},
             "experiments": experiments,

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
@@ -25,8 +24,8 @@ from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
 from cnntention.results.words import Reason, Verdict
 
-SAME = ["family", "experiment", "metric", "dataset", "sides", "control_dataset", "control_model", "value", "decides"]
-"""Rows of a family that are equal in these are one test. Another experiment may have other seeds of the same cells."""
+SIGNS = {"higher": 1, "front": 1, "lower": -1}
+"""Of the effect that a claim expects."""
 
 
 def judge_study(study: Study, tables: Path, out: Path, whole: Study | None = None) -> None:
@@ -80,7 +79,8 @@ def judged(row: Any, alpha: float) -> TestRow:
 
 def counted(test: TestRow | None) -> dict[str, Any]:
     """What a test that is decided counts with in its family."""
-    return {"p": test.p, "p_margin": test.p_margin, "level": test.level, "hindrance": None} if test else {}
+    names = ("p", "p_margin", "level", "effect")
+    return {name: getattr(test, name) for name in names} | {"hindrance": None} if test else {}
 
 
 def claim_row(study: Study, name: str, decisions: list[tuple[Verdict, Reason]]) -> ClaimRow:
@@ -116,32 +116,39 @@ def row_of(q: Question) -> dict:
 
 
 def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
-    """With the adjusted p-values of each family, and the minimum detectable effects at its strictest level."""
+    """With the adjusted p-values of each family, and the minimum detectable effects at its strictest level.
+
+    The members of a family are claims, and tests of no claim. A claim needs all of its tests, so its largest p decides,
+    and none is adjusted for the others (intersection-union test, Berger 1982). One test that contradicts it is enough,
+    so the p of such a test is multiplied by their number. A row's p is adjusted as if its claim had no other test.
+    """
     equality = tests["expect"].isin(["equal", "not-lower"])
     deciding = tests["p_margin"].where(equality, tests["p"]).astype(float)
     deciding = (deciding * settings.alpha / tests["level"].astype(float)).clip(upper=1)  # as if it were the only look
-    tests = tests.assign(deciding=deciding, decides=tests["expect"].where(equality, "difference"), sides=sides(tests))
-    counts = tests["deciding"].notna() & tests["failing"].eq("")
-    distinct = tests[counts].drop_duplicates(SAME)
-    families = distinct.groupby("family")["deciding"]
+    member = tests["claim"].astype(object).where(tests["claim"].ne(""), tests.index)
+    contradicts = tests["expect"].map(SIGNS) * tests["effect"].astype(float) < 0
+    counts = deciding.notna() & tests["failing"].eq("")
+    times = counts.groupby(member).transform("sum").where(contradicts, 1)
+    found, sizes = {}, {}
     adjust = {"family-wise": statistics.holm, "false-discovery": false_discovery_control}[settings.control]
-    known = distinct.assign(p_adjusted=families.transform(adjust))
-    found = tests[SAME].merge(known[[*SAME, "p_adjusted"]], on=SAME, how="left")["p_adjusted"].to_numpy()
-    made = tests.assign(p_adjusted=np.where(counts, found, np.nan))
-    made["tests"] = tests["family"].map(families.size()).fillna(0).astype(int)
+    known = pd.DataFrame({"p": (deciding * times).clip(upper=1), "member": member, "contradicts": contradicts})[counts]
+    for family, rows in known.groupby(tests["family"]):
+        whole = {name: of_member(own) for name, own in rows.groupby("member", sort=False)}
+        sizes[family] = len(whole)
+        for row in rows.itertuples():
+            others = [p for name, p in whole.items() if name != row.member]
+            found[row.Index] = adjust([row.p, *others])[0]
+    made = tests.assign(p_adjusted=pd.Series(found, tests.index, float))
+    made["tests"] = tests["family"].map(sizes).fillna(0).astype(int)
     alpha = made["level"].astype(float) / made["tests"].clip(1)
     made["mde"] = [
         None if pd.isna(error) else statistics.detectable(error, df, level, settings.power)
         for error, df, level in zip(made["error"], made["df"], alpha, strict=True)
     ]
-    made = made.drop(columns=["deciding", "decides", "sides"])
     return made.astype(object).where(made.notna(), None)
 
 
-def sides(tests: pd.DataFrame) -> list[str]:
-    """What is compared; a − b and b − a are one test, unless it asks for a loss."""
-    both = zip(*(tests[name] for name in ("model", "recipe", "other_model", "other_recipe", "expect")), strict=True)
-    return [
-        "|".join(side for pair in (sorted if expect != "not-lower" else list)([(a, r), (b, s)]) for side in pair)
-        for a, r, b, s, expect in both
-    ]
+def of_member(rows: pd.DataFrame) -> float:
+    """The p-value with which a claim, or a test of no claim, enters its family."""
+    against = rows.loc[rows["contradicts"], "p"]
+    return float(against.min() if len(against) else rows["p"].max())

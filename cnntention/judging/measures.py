@@ -9,13 +9,12 @@ from pandas.api.types import is_numeric_dtype
 from scipy import stats
 
 from cnntention.config import Statistics
+from cnntention.config.claims import COUNTED
 from cnntention.judging import sequential, statistics
 from cnntention.judging.evidence import Evidence
 from cnntention.judging.preconditions import CHECKS
 from cnntention.judging.questions import Question
 from cnntention.results.words import Reason, Test
-
-COUNTED = ("solved",)  # metrics that are 0 or 1: their runs are counted
 
 
 @dataclass
@@ -47,7 +46,8 @@ class Measured:
 
 
 def measure(asked: Question, evidence: Evidence, settings: Statistics) -> Measured:
-    missing = dict.fromkeys(f"{cell[1]} on {cell[0]}" for cell in asked.cells if cell not in evidence.cells)
+    known = evidence.cells
+    missing = dict.fromkeys(f"{cell[1]} on {cell[0]}" for cell in (*asked.cells, *asked.gate) if cell not in known)
     if missing:
         return Measured(hindrance=Reason.NO_RUNS, failing=", ".join(missing))
     table = evidence.cost if asked.metric in evidence.cost else evidence.runs
@@ -91,8 +91,8 @@ def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
     measured = described(groups, asked)
     if (n := min(map(len, groups))) < least:
         measured.hindrance = Reason.TOO_FEW_SEEDS
-    elif asked.metric in COUNTED and len(groups) == 2:
-        measured.test, measured.p = Test.BOSCHLOO, statistics.boschloo(*groups)
+    elif asked.metric in COUNTED:
+        by_count(measured, groups, asked, settings)
     else:
         by_t(measured, groups, asked, settings)
     if measured.test is not Test.NONE:
@@ -134,6 +134,17 @@ def described(groups: list[pd.Series], asked: Question) -> Measured:
 def signs(groups: Sized) -> list[int]:
     """Of a, b and the two controls."""
     return [1, -1, -1, 1][: len(groups)]
+
+
+def by_count(measured: Measured, groups: list[pd.Series], asked: Question, settings: Statistics) -> None:
+    """Boschloo's test of two counts; of one against a number the binomial test, with Clopper and Pearson's interval."""
+    if len(groups) == 2:
+        measured.test, measured.p = Test.BOSCHLOO, statistics.boschloo(*groups)
+        return
+    n = len(groups[0])
+    found, certain = stats.binomtest(int(groups[0].sum()), n, asked.value), 1 - sequential.level(n, settings)
+    measured.test, measured.p = Test.BINOMIAL, float(found.pvalue)
+    measured.low, measured.high = (end - asked.value for end in statistics.pair(found.proportion_ci(certain)))
 
 
 def by_t(measured: Measured, groups: list[pd.Series], asked: Question, settings: Statistics) -> None:

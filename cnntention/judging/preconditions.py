@@ -7,6 +7,8 @@ from cnntention.judging.evidence import Evidence
 from cnntention.judging.questions import Question
 from cnntention.results.words import Reason
 
+LEARNED = 0.95  # mean test accuracy from which a model has learned a control dataset
+
 
 def unused(cells: list[Cell], evidence: Evidence) -> str:
     """`cbam 2/3`: of the cells in most of whose runs accuracy does not fall without attention. So one dead run is no
@@ -51,10 +53,17 @@ def maps_sane(asked: Question, evidence: Evidence) -> str:
     return failing(asked.cells, evidence, "cam_sane")
 
 
+def learned(asked: Question, evidence: Evidence) -> str:
+    """`cbam on local 91.2 %`: who cannot read a single place cannot be asked to relate two."""
+    means = {cell: evidence.cell(cell)["test_accuracy"].mean() for cell in asked.gate}
+    return ", ".join(f"{c[1]} on {c[0]} {100 * mean:.1f} %" for c, mean in means.items() if mean < LEARNED)
+
+
 CHECKS: dict[str, tuple[Callable[[Question, Evidence], str], Reason]] = {
     "attention_used": (attention_used, Reason.NOT_USED),
     "own_attention_used": (own_attention_used, Reason.NOT_USED),
     "same_recipe": (same_recipe, Reason.OTHER_RECIPES),
     "test_untouched": (test_untouched, Reason.TEST_SPLIT_USED),
     "maps_sane": (maps_sane, Reason.MAPS_NOT_SANE),
+    "learned": (learned, Reason.NOT_LEARNED),
 }

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from cnntention.config import Claim, CueMatchSource, Study
-from cnntention.config.claims import FRONTS, Cell, cases
+from cnntention.config import Claim, Study
+from cnntention.config.claims import FRONTS, Cell, cases, gate
 from cnntention.judging.evidence import Evidence
 
 
@@ -27,6 +27,8 @@ class Question:
     value: float | None = None
     margin: float | None = None
     preconditions: tuple[str, ...] = ()
+    gate: tuple[Cell, ...] = ()
+    """Cells of a dataset that must have been learned."""
     cheaper: bool = True
     """Of a front: whether the rival is surely as cheap."""
 
@@ -53,22 +55,21 @@ def of_experiment(study: Study, experiment: str, evidence: Evidence) -> Iterator
 
 
 def beside(study: Study, experiment: str, cell: Cell, baseline: Cell) -> Question:
-    """By test accuracy; whether a run relates two places is all or nothing, so there the runs that do are counted."""
-    source, family = study.datasets[cell[0]].source, f"{experiment}, {cell[0]}, {cell[2]}"
-    if isinstance(source, CueMatchSource) and source.track != "local":
+    """By test accuracy; where that is all or none, the runs that solve the task are counted."""
+    family = f"{experiment}, {cell[0]}, {cell[2]}"
+    if study.datasets[cell[0]].all_or_none:
         return Question(experiment, "", family, "solved", "", cell, baseline)
     return Question(experiment, "", family, "test_accuracy", "", cell, baseline, margin=study.statistics.margin)
 
 
 def of_claim(study: Study, name: str, claim: Claim, evidence: Evidence) -> Iterator[Question]:
-    baseline = study.experiments[claim.experiment].baseline
     metric = "test_accuracy" if claim.expect == "front" else claim.metric
     margin = claim.margin or (study.statistics.margin if claim.is_accuracy or claim.expect == "front" else None)
     for case in cases(claim, study.cells(claim.experiment)):
         asked = Question(
             experiment=claim.experiment,
             claim=name,
-            family=claim.family or f"{claim.experiment}, {metric}",
+            family=claim.family or f"claims of {claim.experiment}",
             metric=metric,
             expect=claim.expect,
             a=case.a,
@@ -76,17 +77,11 @@ def of_claim(study: Study, name: str, claim: Claim, evidence: Evidence) -> Itera
             control=case.control,
             value=claim.value,
             margin=margin,
-            preconditions=claim.preconditions,
+            preconditions=(*claim.preconditions, "learned"),
+            gate=tuple(gate(claim, study.cells(claim.experiment))),
         )
         cells = [cell for cell in study.cells(claim.experiment) if cell in evidence.cells]
-        for question in rivals(asked, FRONTS[claim.metric], cells, evidence) if claim.expect == "front" else [asked]:
-            # a question that the experiment's table asks too, either way round, is of that table's family
-            pair = question.b and sorted((question.a, question.b), key=lambda cell: cell[1] == baseline)
-            if pair and pair[0][::2] == pair[1][::2] and pair[1][1] == baseline != pair[0][1]:
-                table = beside(study, claim.experiment, *pair)
-                if not claim.family and not question.control and question.metric == table.metric:
-                    question = replace(question, family=table.family)
-            yield question
+        yield from rivals(asked, FRONTS[claim.metric], cells, evidence) if claim.expect == "front" else [asked]
 
 
 def rivals(asked: Question, cost: str, cells: list[Cell], evidence: Evidence) -> Iterator[Question]:

@@ -13,7 +13,7 @@ WORST_FIRST = (
     Verdict.NEGLIGIBLE,
     Verdict.SUPPORTED,
 )
-VOIDING = (Reason.NOT_USED, Reason.OTHER_RECIPES, Reason.TEST_SPLIT_USED, Reason.MAPS_NOT_SANE)
+VOIDING = (Reason.NOT_USED, Reason.OTHER_RECIPES, Reason.TEST_SPLIT_USED, Reason.MAPS_NOT_SANE, Reason.NOT_LEARNED)
 HINDERED = {
     Reason.NO_RUNS: Verdict.NOT_RUN,
     Reason.NOT_MEASURED: Verdict.NOT_RUN,

@@ -23,11 +23,13 @@ def share(name: str) -> Unit:
 
 UNITS = {
     "solved": share("share of runs that solve the task"),
+    "broken": share("share of runs that break down"),
+    "learning_area": share("monitored accuracy, mean over epochs"),
     "front_time": share("test accuracy"),
     "front_macs": share("test accuracy"),
     "cam_mass": share("share of Grad-CAM on the region"),
     "cam_auc": Unit("AUC of Grad-CAM for the region"),
-    "epochs_to_reach": Unit("epochs to reach the bar", 1, " epochs", " epochs", 1),
+    "road": Unit("ROAD of Grad-CAM"),
     **{f"norm_{name}": Unit(f"norm of the {name} weights") for name in ("query", "key", "value")},
     "head_diversity": Unit("divergence between heads", 1, " bits", " bits"),
     "training_step_ratio": Unit("training time, relative", 1, "×", "×", 2),
@@ -102,6 +104,11 @@ def p_value(p: Any) -> str:
 def spread(mean: Any, sd: Any, metric: str) -> str:
     """Mean ± sd without the unit."""
     return bare(mean, metric) + (f" ± {bare(sd, metric)}" if known(sd) else "")
+
+
+def counted(ones: int, n: int, low: float, high: float) -> str:
+    """A count with the 95 % interval of its share: 6 of 7 [42, 100] %."""
+    return f"{ones} of {n} [{100 * low:.0f}, {100 * high:.0f}] %"
 
 
 def count(number: int, word: str, plural: str = "") -> str:

@@ -128,16 +128,20 @@ def statistics(results: Results) -> list[str]:
     percent, paired = f"{100 * of.alpha:g} %", ", paired by seed where both have the same seeds" if of.paired else ""
     adjusted = "by Holm" if of.control == "family-wise" else "for the false discovery rate (Benjamini and Hochberg)"
     return [
-        f"The unit is a run; n counts seeds. Two groups of runs are compared by a t test (Welch’s{paired}), counts of "
-        f"solved runs by Boschloo’s exact test, if there are {of.min_seeds} seeds. P-values are adjusted {adjusted} "
-        f"within a family of tests; a difference is significant at {percent}. {shared(of)}".strip(),
+        f"The unit is a run; n counts seeds. Two groups of runs are compared by a t test (Welch’s{paired}) if there "
+        f"are {of.min_seeds} seeds. Runs that solve a task, or break down, are counted: Boschloo’s exact test compares "
+        "two counts, the binomial test one with a number.",
+        f"P-values are adjusted {adjusted} within a family: the models beside one baseline on one dataset, or the "
+        "claims of one experiment. A claim of several tests needs all of them, so its largest p decides, and they are "
+        "not adjusted for each other (intersection-union test); a test that contradicts it is. A difference is "
+        f"significant at {percent}. {shared(of)}".strip(),
         "Accuracies are equivalent if two one-sided t tests show that they differ by less than "
         f"{num.size(of.margin, 'test_accuracy')}; a significant difference that small is called negligible. An "
         f"effect stays unseen if it would be detected with a power below {100 * of.power:g} %. Times differ if their "
         "quartiles over rounds do not overlap.",
-        "All runs are compared, whatever their attention does. A claim of several tests needs all of them. It is void "
-        "if a precondition fails: attention that most runs do not use, different recipes, a test split used in "
-        "training, maps that fail the sanity check.",
+        "All runs are compared, whatever their attention does. A claim is void if a precondition fails: attention that "
+        "most runs do not use, different recipes, a test split used in training, maps that fail the sanity check, a "
+        "control dataset that a model has not learned.",
     ]
 
 

@@ -32,17 +32,31 @@ def scores(results: Results, experiment: str) -> Table:
         rows += title
         for _, cell in subset.iterrows():
             row = [wording.cell_name(cell, recipes), runs(cell)]
-            row += [f"{cell['solved']} of {cell['n']}" if num.known(cell["solved"]) else "–"] if cue else []
-            row += [num.spread(cell["mean"], cell["sd"], "test_accuracy")]
+            row += [solved(cell)] if cue else []
+            row += [accuracy(cell, results.study.datasets[cell["dataset"]].all_or_none)]
             row += [beside(tests, cell)] if tested else []
             row += [life(cell)] if attends else []
             rows.append(tuple(row))
     note = "Mean ± sample standard deviation over seeds."
+    if cue:
+        note += " Solved: runs, with Clopper and Pearson’s 95 % interval; where it is all or none, accuracy is a range."
     if tested:
-        note += " ↑ ↓: significant; =: equal within the margin; in brackets the 95 % interval."
+        note += " ↑ ↓: significant in this table; =: equal within the margin; in brackets the 95 % interval."
     if attends:
         note += " Attention is used if accuracy falls without it, and alive if it changes the features."
     return Table(tuple(head), tuple(rows), "l" + "r" * (len(head) - 1), note)
+
+
+def solved(cell: pd.Series) -> str:
+    if not num.known(cell["solved"]):
+        return "–"
+    return num.counted(cell["solved"], cell["n"], cell["solved_low"], cell["solved_high"])
+
+
+def accuracy(cell: pd.Series, all_or_none: bool) -> str:
+    if not all_or_none:
+        return num.spread(cell["mean"], cell["sd"], "test_accuracy")
+    return "–".join(dict.fromkeys(num.bare(cell[end], "test_accuracy") for end in ("min", "max")))
 
 
 def runs(cell: pd.Series) -> str:
@@ -72,7 +86,8 @@ def claims(results: Results, experiment: str) -> Table | None:
         tests = results.tests_of(claim["claim"])
         if not len(tests):
             continue
-        note = f"Metric: {num.unit(claim['metric']).name}."
+        note = f"Claimed: “{claim['claimed']}” " if claim["claimed"] else ""
+        note += f"Metric: {num.unit(claim['metric']).name}, on {num.listing(tests['dataset'])}."
         note += f" Source: {claim['source']}." if claim["source"] else ""
         note += f" Original study: {claim['published']}." if claim["published"] else ""
         note += f" {declared.of_claim(claim)}"
@@ -113,14 +128,11 @@ def learning(results: Results, experiment: str) -> Table:
 
     def row(group: pd.DataFrame) -> Iterator[str]:
         yield num.between(group["epochs"])
-        for column in ("train_accuracy", "val_accuracy"):
+        for column in ("train_accuracy", "val_accuracy", "learning_area"):
             yield num.bare(group[column].mean(), column)
-        first = group["epochs_to_reach"].dropna()
-        yield f"{num.between(first)} ({len(first)} of {len(group)} runs)" if len(first) else "never"
 
-    bar = num.value(results.study.statistics.reach, "val_accuracy")
-    head = ("model", "epochs", "training accuracy, %", "monitored accuracy, %", f"epochs to {bar}")
-    return Table(head, grouped(results.runs_of(experiment), row), "lrrrr", "At the last epoch, means over runs.")
+    head = ("model", "epochs", "training accuracy, %", "monitored accuracy, %", "mean over epochs, %")
+    return Table(head, grouped(results.runs_of(experiment), row), "lrrrr", "At the last epoch; means over runs.")
 
 
 def modules(results: Results, experiment: str) -> Table:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from cnntention.report.catalogue import asks_for_life
-from cnntention.report.numbers import count, difference, digits, interval, known, listing, size, unit, value
+from cnntention.report.numbers import count, counted, difference, digits, interval, known, listing, size, unit, value
 from cnntention.report.reading import Results, of_cell
 from cnntention.report.theme import MARKS
 from cnntention.results.words import Reason, State, Test, Verdict
@@ -55,6 +55,7 @@ REASONS: dict[Reason, Callable[[Row], str]] = {
     Reason.NOT_USED: lambda row: f"most runs do not use their attention{failing(row)}",
     Reason.OTHER_RECIPES: lambda row: "the models were trained by different recipes",
     Reason.TEST_SPLIT_USED: lambda row: f"the test split was used in training{failing(row)}",
+    Reason.NOT_LEARNED: lambda row: f"the control dataset was not learned{failing(row)}",
     Reason.MAPS_NOT_SANE: lambda row: f"the maps do not depend enough on the learned weights{failing(row)}",
 }
 
@@ -106,6 +107,9 @@ def effect(row: Row) -> str:
         return "–"
     if row["test"] == Test.QUARTILES:
         return f"{value(row['mean'], metric)} against {value(row['mean_other'], metric)}"
+    if row["test"] == Test.BINOMIAL:
+        low, high = (row["value"] + row[end] for end in ("low", "high"))
+        return counted(round(row["mean"] * row["n"]), row["n"], low, high)
     if row["test"] == Test.BOSCHLOO:
         a, b = (f"{round(row[mean] * row[n])} of {row[n]}" for mean, n in (("mean", "n"), ("mean_other", "n_other")))
         return f"{a} runs against {b}"
@@ -123,7 +127,7 @@ def answer(results: Results, experiment: str) -> str:
             where = [f"on {dataset}"] * (places["dataset"].nunique() > 1)
             where += [f"by {recipe}"] * (places["recipe"].nunique() > 1)
             parts.append(f"{' '.join(where)}{', ' if where else ''}{outcomes(part)}")
-        what = unit(tests["metric"].iloc[0]).name
+        what = listing(unit(metric).name for metric in tests["metric"])
         return f"{what[:1].upper()}{what[1:]} beside {listing(tests['other_model'])}: {'; '.join(parts)}."
     cells = results.of("cells", experiment)
     if cells["alive"].notna().all() and asks_for_life(results.study, experiment):

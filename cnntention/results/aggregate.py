@@ -24,7 +24,9 @@ def cell_rows(study: Study, runs: pd.DataFrame) -> Iterator[tables.CellRow]:
         for (dataset, model, recipe), cell in groups:
             scores, sound = cell["test_accuracy"], cell[cell["ended"] != Ended.DIVERGED]
             sound = sound[sound["modules"] > 0]
-            low, high = interval(scores)
+            low, high = (None, None) if study.datasets[dataset].all_or_none else interval(scores)
+            solved = int(cell["solved"].sum()) if cell["solved"].notna().all() else None
+            rate = (None, None) if solved is None else stats.binomtest(solved, len(cell)).proportion_ci()
             yield tables.CellRow(
                 experiment=experiment,
                 dataset=dataset,
@@ -37,7 +39,9 @@ def cell_rows(study: Study, runs: pd.DataFrame) -> Iterator[tables.CellRow]:
                 high=high,
                 min=scores.min(),
                 max=scores.max(),
-                solved=int(cell["solved"].sum()) if cell["solved"].notna().all() else None,
+                solved=solved,
+                solved_low=rate[0],
+                solved_high=rate[1],
                 diverged=int((cell["ended"] == Ended.DIVERGED).sum()),
                 alive=int(sound["attention_alive"].sum()) if len(sound) else None,
                 used=int(sound["attention_used"].sum()) if len(sound) else None,

@@ -18,6 +18,7 @@ from cnntention.results.records import Explanations, RunRecord
 from cnntention.results.rows import TABLES, Row, frame
 from cnntention.results.words import Ended, State
 
+BROKEN = 0.5  # test accuracy below which a training on ten classes counts as broken down
 USED = 2  # standard errors by which accuracy must fall without all attention for that to count as used
 
 
@@ -57,8 +58,6 @@ def rows_of(runs: list[ExaminedRun], kind: type[Row], parts) -> list[Row]:
 def run_row(study: Study, run: ExaminedRun) -> tables.RunRow:
     made, scores = run.made, run.metrics
     source, distance = study.datasets[run.run.dataset].source, scores.distance
-    accuracy = run.history["val_accuracy"]
-    reached = np.flatnonzero(accuracy >= study.statistics.reach)
     return tables.RunRow(
         **run.head,
         key=run.run.key,
@@ -66,12 +65,12 @@ def run_row(study: Study, run: ExaminedRun) -> tables.RunRow:
         test_images=scores.images,
         **{name: getattr(scores, name) for name in ("top2", "nll", "brier", "ece")},
         solved=int(scores.top1 >= source.solved_from) if source.format == "cuematch" else None,
+        broken=int(made.ended is Ended.DIVERGED or scores.top1 < BROKEN),
         **{f"accuracy_{name}": getattr(distance, name, None) for name in ("near", "mid", "far")},
         distance_slope=getattr(distance, "slope", None),
         val_accuracy=made.last.val_accuracy,
         train_accuracy=made.last.train_accuracy,
-        learning_area=accuracy.mean(),
-        epochs_to_reach=int(reached[0]) + 1 if len(reached) else None,
+        learning_area=run.history["val_accuracy"].mean(),
         epochs=made.last.epoch,
         ended=made.ended,
         leaks=made.leaks,

@@ -56,6 +56,7 @@ class Test(StrEnum):
     ONE_SAMPLE = "one-sample t"
     INTERACTION = "difference in differences, t"
     BOSCHLOO = "Boschloo exact"
+    BINOMIAL = "binomial exact"
     QUARTILES = "quartiles of times"
     NONE = "none"
 
@@ -86,3 +87,4 @@ class Reason(StrEnum):
     OTHER_RECIPES = "different recipes"
     TEST_SPLIT_USED = "test split used in training"
     MAPS_NOT_SANE = "maps not sane"
+    NOT_LEARNED = "control dataset not learned"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from cnntention.config import Study
 from cnntention.report import theme
 from cnntention.report.catalogue import always, figure
-from cnntention.report.numbers import known
+from cnntention.report.numbers import counted, known
 from cnntention.results.words import Ended
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @figure("accuracy", "Test accuracy of every seed", always)
 def accuracy(results: "Results", experiment: str):
-    """A panel a dataset, a row a cell: every seed a dot, the mean a line, its 95 % interval a bar."""
+    """A panel a dataset, a row a cell: every seed a dot, the mean a line, its 95 % interval a bar; or runs counted."""
     from cnntention.report.reading import of_cell
 
     cells, runs = results.of("cells", experiment), results.runs_of(experiment)
@@ -30,7 +30,7 @@ def accuracy(results: "Results", experiment: str):
         part = cells[cells["dataset"] == dataset].reset_index(drop=True)
         for y, cell in part.iterrows():
             group = of_cell(runs, cell)
-            draw_cell(axes, y, cell, group, *styles[cell["model"]])
+            draw_cell(axes, y, cell, group, results.study.datasets[dataset].all_or_none, *styles[cell["model"]])
         name = part["model"] + (" · " + part["recipe"] if recipes > 1 else "")
         theme.rows(axes, name)
         axes.use_sticky_edges = False
@@ -40,11 +40,11 @@ def accuracy(results: "Results", experiment: str):
         if len(datasets) > 1:
             axes.set_title(dataset, loc="left", fontsize=9.5, weight="bold")
     panels[-1].set_xlabel("Test accuracy, %")
-    return sheet, caption(cells, runs)
+    return sheet, caption(cells, runs, [results.study.datasets[dataset].all_or_none for dataset in datasets])
 
 
-def draw_cell(axes, y: int, cell: "pd.Series", runs: "pd.DataFrame", colour: str, marker: str) -> None:
-    """One row: dots, mean and interval; a diverged run is hollow."""
+def draw_cell(axes, y: int, cell: "pd.Series", runs: "pd.DataFrame", counts: bool, colour: str, marker: str) -> None:
+    """One row: dots, and mean and interval, or how many solve the task; a diverged run is hollow."""
     import numpy as np
 
     mean, offsets = 100 * cell["mean"], np.linspace(-0.18, 0.18, len(runs)) if len(runs) > 1 else np.zeros(1)
@@ -61,12 +61,13 @@ def draw_cell(axes, y: int, cell: "pd.Series", runs: "pd.DataFrame", colour: str
             zorder=3,
             clip_on=False,
         )
-    if len(runs) > 1:
+    if len(runs) > 1 and not counts:
         axes.plot([mean, mean], [y - 0.34, y + 0.34], color=colour, linewidth=2)
         low, high = (100 * min(1, max(0, cell[end])) for end in ("low", "high"))
         axes.barh(y, high - low, left=low, height=0.5, color=colour, alpha=0.14, linewidth=0)
     if known(cell["solved"]):
-        text, place = f"{cell['solved']} of {cell['n']} solved", ("axes fraction", "data")
+        text = counted(cell["solved"], cell["n"], cell["solved_low"], cell["solved_high"])
+        text, place = f"{text} solved", ("axes fraction", "data")
         axes.annotate(text, (1.01, y), xycoords=place, va="center", fontsize=8.5)
 
 
@@ -87,11 +88,13 @@ def frame(axes, study: Study, dataset: str, n: int) -> None:
             )
 
 
-def caption(cells: "pd.DataFrame", runs: "pd.DataFrame") -> str:
-    text = "Each mark is a run (one seed), each line a mean"
-    text += ", each band Student's 95 % interval of the mean." if cells["low"].notna().any() else "."
+def caption(cells: "pd.DataFrame", runs: "pd.DataFrame", counts: list[bool]) -> str:
+    text = "Each mark is a run (one seed)" + ("." if all(counts) else ", each line a mean")
+    if not all(counts):
+        text += ", each band Student's 95 % interval of the mean." if cells["low"].notna().any() else "."
     if (runs["ended"] == Ended.DIVERGED).any():
         text += " Hollow: the run diverged, and its last sound weights are scored."
     if runs["solved"].notna().any():
-        text += " Guessing: one of the candidates. Solved: half way from guessing to 100 %."
+        text += " Guessing: one of the candidates. Solved: half way from guessing to 100 %; in how many runs, with "
+        text += "Clopper and Pearson's 95 % interval."
     return text

@@ -3,6 +3,7 @@
 import textwrap
 from typing import TYPE_CHECKING
 
+from cnntention.config.claims import COUNTED
 from cnntention.report import numbers, theme
 from cnntention.report.catalogue import claimed, figure
 from cnntention.results.words import Verdict
@@ -29,7 +30,7 @@ def claims(results: "Results", _: str = ""):
         shown = tests[tests["effect"].notna()]
         if len(shown):
             unit = numbers.unit(claim["metric"])
-            counted = claim["metric"] == "solved" or unit.difference != " points"
+            counted = claim["metric"] in COUNTED or unit.difference != " points"
             groups.setdefault(unit.name if counted else POINTS, []).append((claim, shown))
     if not groups:
         sheet = theme.canvas(5, 0.8)

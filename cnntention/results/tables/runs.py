@@ -38,6 +38,8 @@ class RunRow(OfRun, table="runs"):
     """Expected calibration error."""
     solved: int | None
     """CueMatch: 1 if test accuracy is at least half way from 1/candidates to 1, else 0."""
+    broken: int
+    """1 if the run diverged, or test accuracy is below 50 %, which says something of ten classes alone; else 0."""
     accuracy_near: float | None
     """CueMatch: test accuracy where cue and match are 8 to 12 px apart."""
     accuracy_mid: float | None
@@ -52,8 +54,6 @@ class RunRow(OfRun, table="runs"):
     """Accuracy on the augmented training images during the last epoch."""
     learning_area: float
     """Mean monitored accuracy over the epochs."""
-    epochs_to_reach: int | None
-    """First epoch whose monitored accuracy is at least `statistics.reach`."""
     epochs: int
     """Epochs trained."""
     ended: Ended
@@ -130,7 +130,7 @@ class CellRow(Row, table="cells"):
     sd: float | None
     """Sample standard deviation of test accuracy over runs."""
     low: float | None
-    """Lower end of Student's 95 % interval of the mean."""
+    """Lower end of Student's 95 % interval of the mean; empty where runs are counted, on CueMatch's relation tracks."""
     high: float | None
     """Upper end."""
     min: float
@@ -139,6 +139,10 @@ class CellRow(Row, table="cells"):
     """Highest test accuracy."""
     solved: int | None
     """CueMatch: runs that solve their track."""
+    solved_low: float | None
+    """Of the share that does: lower end of Clopper and Pearson's 95 % interval."""
+    solved_high: float | None
+    """Upper end."""
     diverged: int
     """Runs that diverged."""
     alive: int | None

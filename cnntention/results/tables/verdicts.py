@@ -15,7 +15,7 @@ class TestRow(Row, table="tests"):
     claim: str
     """Name of the claim; empty for a model beside the experiment's baseline."""
     family: str
-    """Tests that share a chance of a false alarm."""
+    """Claims, or tests of no claim, that share a chance of a false alarm."""
     metric: str
     """A column of runs, modules (mean over a run's) or cost."""
     expect: str
@@ -53,7 +53,8 @@ class TestRow(Row, table="tests"):
     effect: float | None
     """The first mean less the second, less that of the control."""
     low: float | None
-    """Lower end of its interval: 95 %, or where several looks share alpha 1 - level."""
+    """Lower end of its interval: 95 %, or where several looks share alpha 1 - level. Of a counted metric only beside a
+    number, by Clopper and Pearson."""
     high: float | None
     """Upper end. Of times: what the quartiles of both leave open."""
     p: float | None
@@ -66,9 +67,9 @@ class TestRow(Row, table="tests"):
     """The two-sided level of the test: alpha, or where several looks share that, the part of the look that decided."""
     p_adjusted: float | None
     """The p-value that decides, p_margin of expect equal and not-lower and p of others, times alpha / level, adjusted
-    over the family. It is held against alpha."""
+    over the family, in which each claim counts once. It is held against alpha."""
     tests: int
-    """Tests made in the family."""
+    """Claims, or tests of no claim, in the family."""
     mde: float | None
     """Smallest true effect that would be found with the power asked, at the level alpha / tests."""
     margin: float | None
@@ -82,7 +83,8 @@ class TestRow(Row, table="tests"):
     reason: Reason
     """Why."""
     failing: str
-    """The models, and in how many of their runs, for which a precondition fails or a value is missing: cbam 2/3."""
+    """The models, and in how many of their runs, for which a precondition fails or a value is missing: cbam 2/3. Of
+    reason control dataset not learned: their mean test accuracy."""
 
 
 class ClaimRow(Row, table="claims"):
@@ -97,7 +99,9 @@ class ClaimRow(Row, table="claims"):
     expect: str
     """higher, lower, equal, not-lower or front."""
     sentence: str
-    """What is claimed."""
+    """What is tested."""
+    claimed: str
+    """What was claimed, if what is tested differs from it."""
     source: str
     """Who claims it."""
     published: str
