@@ -11,7 +11,7 @@ import sys
 
 from cnntention import commands
 from cnntention.errors import UserError, explained
-from cnntention.parsing import Parser, thread_count
+from cnntention.parsing import Parser, positive, thread_count
 
 # These make the libraries compute fp32 in less, whatever the recipe says; oneDNN reads its own when torch is loaded.
 OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
@@ -48,12 +48,15 @@ def parser() -> argparse.ArgumentParser:
         if name in ("seal", "status", "verify"):
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
-        elif name not in ("clean", "schema"):
+        elif name not in ("clean", "new", "schema", "test"):
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
         for option in options:  # one with a question mark may be left out
             option, *optional = option.split("?")
-            sub.add_argument(f"--{option}", **OPTIONS[option] | ({"required": False} if optional else {}))
+            flag = option if option in PLACED else f"--{option}"
+            sub.add_argument(flag, **OPTIONS[option] | ({"required": False} if optional else {}))
 
+    step("test", "module", "option", "scale", "dataset?", "budget", "dir", "cores")
+    step("new", "folder", "module", "option", "scale", "dataset?", "budget")
     step("fetch", "dataset", "out")
     step("prepare", "dataset", "out")
     step("train", "run", "state", "threads", "device")
@@ -76,7 +79,22 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+PLACED = ("folder", "module")
 OPTIONS: dict[str, dict] = {
+    "module": {
+        "metavar": "MODULE",
+        "help": "my_module.py or my_module.py:Class, timm:eca, package.module.Class, or a kind of this package",
+    },
+    "folder": {"metavar": "DIR", "help": "where the study's files and results go"},
+    "option": {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "an option of the module"},
+    "scale": {"choices": ["cpu", "full"], "default": "cpu", "help": "cpu: small networks, under an hour; full: a GPU"},
+    "budget": {
+        "type": positive,
+        "metavar": "HOURS",
+        "help": "hours of training, of a core or GPU, after the first look",
+    },
+    "dir": {"metavar": "DIR", "help": "where the study's files and results go (default: certificate-MODULE)"},
+    "cores": {"default": "all", "metavar": "N", "help": "CPU cores (default: all)"},
     "dataset": {"required": True, "help": "a dataset's name"},
     "run": {"required": True, "help": "results/runs/DATASET/MODEL/RECIPE-KEY/seedK"},
     "out": {"required": True, "help": "the file or folder to write"},

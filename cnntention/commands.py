@@ -175,6 +175,26 @@ def verify(args: argparse.Namespace) -> None:
     verify_study(study, run, args.runs, args.seed, Path(args.tables) if args.tables else None)
 
 
+def new(args: argparse.Namespace) -> None:
+    """Write the study of an attention module into a folder."""
+    from cnntention.certificate import command
+
+    command.new(Path(args.folder), **asked(args))
+
+
+def test(args: argparse.Namespace) -> None:
+    """Test an attention module: write its study, run it, and open the certificate."""
+    from cnntention.certificate import command, source
+
+    folder = Path(args.dir or f"certificate-{source.parse(args.module, args.option).name}")
+    command.test(folder, args.cores, **asked(args))
+
+
+def asked(args: argparse.Namespace) -> dict:
+    """What both of them take."""
+    return {name: getattr(args, name) for name in ("module", "option", "scale", "dataset", "budget")}
+
+
 def rocrate(args: argparse.Namespace) -> None:
     """Describe a finished study as a Workflow Run RO-Crate, in its folder."""
     from cnntention.crate import write_crate

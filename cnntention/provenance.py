@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnntention import __version__
+
 if TYPE_CHECKING:
     from cnntention.results.records import Precision, Provenance
 
@@ -21,8 +23,10 @@ def now() -> str:
 
 
 def commit() -> str:
-    """The Git commit of the code, with `-dirty` if tracked files differ from it; "unknown" outside Git."""
+    """The Git commit of the code, with `-dirty` if tracked files differ from it; of an installed package its release."""
     root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():  # the package may be installed inside of another repository
+        return f"release {__version__}"
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)

@@ -16,6 +16,8 @@ def check_experiments(study: "Study") -> None:
         raise ValueError("datasets.raw: data/raw/ holds the archives; use another name")
     for name in study.study.experiments:
         require(name, study.experiments, "study.experiments", "experiment")
+    if study.study.certificate:
+        require(study.study.certificate, study.models, "study.certificate", "model")
     for name, experiment in study.experiments.items():
         for grid in experiment.grid:
             check_grid(study, name, grid)

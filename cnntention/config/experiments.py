@@ -100,6 +100,8 @@ class StudyInfo(Strict):
     """cpu: small sizes for two CPU cores; the report then says that its findings hold only for them."""
     experiments: Annotated[Names, AfterValidator(each_once)]
     """The experiments to run, in the report's order."""
+    certificate: str | None = None
+    """The model that the report certifies, in a table on top; written by `cnntention new`."""
 
     @field_validator("name")
     @classmethod
