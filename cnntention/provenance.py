@@ -23,7 +23,7 @@ def now() -> str:
 
 
 def commit() -> str:
-    """The Git commit of the code, with `-dirty` if tracked files differ from it; of an installed package its release."""
+    """The Git commit of the code, with `-dirty` if tracked files differ; of an installed package its release."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():  # the package may be installed inside of another repository
         return f"release {__version__}"

@@ -46,7 +46,7 @@ SCALES = {
 
 
 def configuration(source: Source, scale: str, dataset: str | None, budget: float | None) -> dict[str, Any]:
-    """The mapping of config.yaml; `dataset`: a name of the study's config.yaml or an .npz file, of the scale if None."""
+    """The mapping of config.yaml; `dataset`: a name in this package's config.yaml, an .npz file, or the scale's own."""
     of, config = SCALES[scale], dict(read(home() / f"workflow/certificate/{scale}.yaml"))
     name, entry = named(dataset or of.dataset, of)
     backbone, subject = f"resnet{of.depth}", source.name
@@ -64,11 +64,12 @@ def configuration(source: Source, scale: str, dataset: str | None, budget: float
         config = merge(config, {"statistics": {"sequential": {"budget": budget}}})
 
     def placed(stages: tuple[str, ...], **more: Any) -> dict[str, Any]:
-        return {"depth": of.depth, "attention": {stage: source.slot | more for stage in stages}}
+        return {"depth": of.depth, "attention": dict.fromkeys(stages, source.slot | more)}
 
     main, slots = (RELATION, of.places) if name == RELATION else (name, of.images)
     models = {backbone: {"depth": of.depth}, subject: placed(slots)}
-    models |= {f"{subject}-{control}": placed(slots, control=control) for control in CONTROLS}
+    for control in CONTROLS:
+        models[f"{subject}-{control}"] = placed(slots, control=control)
     config["models"] = models | capacity(of, placed(slots), config["datasets"][main], backbone)
     at = subject
     if slots != of.places:
