@@ -8,6 +8,7 @@ from cnntention.config import Statistics
 from cnntention.report import declared, looks, tables, wording
 from cnntention.report import numbers as num
 from cnntention.report.catalogue import asks_for_life, attends
+from cnntention.report.certificate import certificate
 from cnntention.report.document import Code, Counts, Facts, Fold, Picture, Section, Text
 from cnntention.report.reading import Results
 
@@ -26,6 +27,8 @@ def overview(results: Results, pictures: Pictures) -> Iterator:
     yield Text(wording.unseen(results), "note")
     if text := looks.still_open(results):
         yield Text(text, "note")
+    if table := certificate(results):
+        yield table
     if len(claims):
         yield Counts(tuple(wording.claims_ended(claims)))
     if (claims["tests"] > 0).any():
