@@ -6,7 +6,7 @@ CORES ?= all
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format schema docs clean
+.PHONY: help setup demo test test-fast lint format schema docs lock clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,11 @@ schema: setup ## Rewrite workflow/schemas/config.schema.json, the editors' schem
 docs: setup ## Rewrite docs/tables.md and docs/faults.md from the code and the tests
 	python -c 'from cnntention.results import rows, tables; print(rows.describe_tables(), end="")' > docs/tables.md
 	python tests/faults.py > docs/faults.md
+
+lock: setup ## Rewrite requirements.lock, every dependency with its hashes, from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 --quiet \
+		--no-annotate --custom-compile-command "make lock" --output-file requirements.lock
 
 clean: ## Remove the environment and caches; keeps data/ and results/
 	rm -rf $(VENV) .snakemake .pytest_cache .ruff_cache

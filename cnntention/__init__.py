@@ -1,3 +1,3 @@
 """CNNtention: do small CNNs get better with attention? A study to rerun, audit and extend."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
