@@ -28,6 +28,7 @@ try:
 except UserError as error:
     sys.exit(str(error))
 
+
 wildcard_constraints:
     dataset="[a-z0-9][a-z0-9_-]*",
     model="[a-z0-9][a-z0-9_-]*",
