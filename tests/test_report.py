@@ -16,7 +16,7 @@ from cnntention.errors import UserError
 from cnntention.report import numbers, page, tables, wording
 from cnntention.report.figures import figure_files
 from cnntention.report.reading import read
-from cnntention.results.words import Reason, Verdict
+from cnntention.results.words import Reason, Test, Verdict
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -184,6 +184,14 @@ def test_a_test_without_numbers_has_words():
     row = pd.Series(tabled.test("cues", "gates", "C1", reason=Reason.TOO_FEW_SEEDS, **known).model_dump())
     assert wording.effect(row) == "–"
     assert wording.reason(row) == "too few seeds for a test (n = 3)"
+
+
+def test_costs_have_words():
+    """A time as a share of the other's, with its interval; a count beside the other's."""
+    row = tabled.test("cues", "gates", "C1", metric="inference_ms", test=Test.RATIO, effect=-0.123, low=-0.2, high=0.05)
+    assert wording.effect(pd.Series(row.model_dump())) == "−12.3 % [−20, +5]"
+    row = tabled.test("cues", "gates", "C1", metric="macs", test=Test.COUNTED, mean=4e7, mean_other=8e7)
+    assert wording.effect(pd.Series(row.model_dump())) == "40 M against 80 M"
 
 
 def test_numbers_as_text():

@@ -14,8 +14,9 @@ Several = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 Cell = tuple[str, str, str]
 """Dataset, model, recipe."""
 
-FRONTS = {"front_macs": "macs", "front_time": "training_step_ms"}
-"""Metrics of `expect: front`, and the column of cost.csv that accuracy is set against."""
+FRONTS = {"front_macs": "macs", "front_time": "inference_ms"}
+"""Metrics of `expect: front`, and the cost that accuracy is set against. A model is chosen for its use, so the time is
+that of inference, of a batch."""
 
 
 class Claim(Strict):
@@ -33,13 +34,15 @@ class Claim(Strict):
     experiment: str
     """The experiment whose runs test it."""
     metric: str = "test_accuracy"
-    """A number of the tables runs, modules (mean over a run's modules) or cost; or a front: front_macs, front_time."""
+    """A number of the tables runs or modules (mean over a run's modules); a count: macs, parameters,
+    attention_parameters, attention_matrix_bytes; a time: latency_ms, inference_ms, training_step_ms; or a front:
+    front_macs, front_time."""
     model: Annotated[Several, Field(min_length=1)]
     """The model that the sentence is about, or several."""
     expect: Literal["higher", "lower", "equal", "not-lower", "front"] = "higher"
     """What the sentence says of the metric. equal: differs by less than the margin; not-lower: lower by less than the
-    margin, or higher; front (metric front_macs, front_time): no other model of the experiment is as cheap and more
-    accurate."""
+    margin, or higher; front (metric front_macs, or front_time: inference of a batch): no other model of the experiment
+    is as cheap and more accurate by the margin or more."""
     against: Several = ()
     """The models that it is compared with; when empty, the model itself with the recipes of against_recipe."""
     recipe: str | None = None
@@ -55,7 +58,8 @@ class Claim(Strict):
     control_model: str | None = None
     """A control model, whose difference between the same recipes is subtracted."""
     margin: float | None = Field(None, gt=0)
-    """For expect equal and not-lower, in the metric's unit; for an accuracy statistics.margin when empty."""
+    """For expect equal, not-lower and front, in the metric's unit, of times as a share; for an accuracy, and a front,
+    statistics.margin when empty."""
     family: str | None = None
     """Tests of one family share the chance of a false positive. When empty: comparisons with the experiment's
     baseline form a family for each dataset and recipe; other tests a family for each experiment and metric."""
@@ -84,7 +88,8 @@ class Claim(Strict):
         if self.control_model and self.against:
             raise ValueError("control_model: compares recipes, so give `against_recipe` and leave `against` out")
         if self.expect in ("equal", "not-lower") and not (self.margin or self.is_accuracy):
-            raise ValueError(f"expect {self.expect}: needs a `margin` in the unit of {self.metric}")
+            unit = "as a share" if self.metric.endswith("_ms") else f"in the unit of {self.metric}"
+            raise ValueError(f"expect {self.expect}: needs a `margin` {unit}")
         return self
 
 

@@ -17,13 +17,13 @@ from cnntention.judging import statistics
 from cnntention.judging.evidence import Evidence
 from cnntention.judging.looks import Identity, decided_before, identity, next_look, record
 from cnntention.judging.measures import measure
-from cnntention.judging.questions import Question, of_study
+from cnntention.judging.questions import LOSSES, Question, of_study
 from cnntention.judging.verdicts import decide, worst
 from cnntention.results import looks, paths
 from cnntention.results.cards import write_card
 from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
-from cnntention.results.words import Reason, Verdict
+from cnntention.results.words import Reason, Test, Verdict
 
 SAME = ["family", "experiment", "metric", "dataset", "sides", "control_dataset", "control_model", "value", "decides"]
 """Rows of a family that are equal in these are one test. Another experiment may have other seeds of the same cells."""
@@ -117,10 +117,11 @@ def row_of(q: Question) -> dict:
 
 def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
     """With the adjusted p-values of each family, and the minimum detectable effects at its strictest level."""
-    equality = tests["expect"].isin(["equal", "not-lower"])
+    equality = tests["expect"].isin(["equal", *LOSSES])
+    within = tests["expect"].replace("front", "not-lower") + tests["margin"].map(" {}".format)
     deciding = tests["p_margin"].where(equality, tests["p"]).astype(float)
     deciding = (deciding * settings.alpha / tests["level"].astype(float)).clip(upper=1)  # as if it were the only look
-    tests = tests.assign(deciding=deciding, decides=tests["expect"].where(equality, "difference"), sides=sides(tests))
+    tests = tests.assign(deciding=deciding, decides=within.where(equality, "difference"), sides=sides(tests))
     counts = tests["deciding"].notna() & tests["failing"].eq("")
     distinct = tests[counts].drop_duplicates(SAME)
     families = distinct.groupby("family")["deciding"]
@@ -134,6 +135,8 @@ def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
         None if pd.isna(error) else statistics.detectable(error, df, level, settings.power)
         for error, df, level in zip(made["error"], made["df"], alpha, strict=True)
     ]
+    ratios = made["test"] == Test.RATIO
+    made.loc[ratios, "mde"] = np.expm1(made.loc[ratios, "mde"].astype(float))
     made = made.drop(columns=["deciding", "decides", "sides"])
     return made.astype(object).where(made.notna(), None)
 
@@ -142,6 +145,6 @@ def sides(tests: pd.DataFrame) -> list[str]:
     """What is compared; a − b and b − a are one test, unless it asks for a loss."""
     both = zip(*(tests[name] for name in ("model", "recipe", "other_model", "other_recipe", "expect")), strict=True)
     return [
-        "|".join(side for pair in (sorted if expect != "not-lower" else list)([(a, r), (b, s)]) for side in pair)
+        "|".join(side for pair in (list if expect in LOSSES else sorted)([(a, r), (b, s)]) for side in pair)
         for a, r, b, s, expect in both
     ]
