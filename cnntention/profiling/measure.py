@@ -179,6 +179,8 @@ def profile(
     """
     asked = models, shape, classes, settings, device, plugins
     memory = {name: measure_memory(model, *asked[1:]) for name, model in models.items()}
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the processes below need it
     # spawned, not forked: forks would share the layout of their memory
     found = [alone(get_context("spawn"), measured, *asked) for _ in range(settings.processes)]
     profiles = {}
