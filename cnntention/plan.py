@@ -9,7 +9,7 @@ from cnntention.config import Study, digest, nearest
 from cnntention.config.claims import FRONTS
 from cnntention.errors import UserError
 from cnntention.files import write_text
-from cnntention.results.tables import METRICS
+from cnntention.results.tables import METRICS, TIMES
 
 FROZEN = "CNNTENTION_CONFIG"
 
@@ -24,7 +24,9 @@ def checked(study: Study) -> Study:
     for name, claim in study.claims.items():
         if claim.metric not in (*METRICS, *FRONTS):
             hint = nearest(claim.metric, (*METRICS, *FRONTS))
-            raise UserError(f"configuration: claims.{name}.metric: no table has a number {claim.metric!r}{hint}.")
+            raise UserError(f"configuration: claims.{name}.metric: no claim can be about {claim.metric!r}{hint}.")
+        if claim.metric in TIMES and claim.value is not None and claim.value <= 0:
+            raise UserError(f"configuration: claims.{name}.value: a time is above 0 ms.")
     return study
 
 

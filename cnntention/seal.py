@@ -13,7 +13,7 @@ from cnntention.config import Claim, Study
 from cnntention.config.claims import FRONTS, Cell, cases, gate
 from cnntention.errors import UserError
 from cnntention.results.rows import Record
-from cnntention.results.tables import CostRow
+from cnntention.results.tables import COUNTS, TIMES
 from cnntention.results.words import Declared
 
 
@@ -84,7 +84,7 @@ def decided_by(study: Study, claim: Claim) -> str:
         keys = [study.run(d, m, r, seed=0).key, study.examination_key(d)] if (d, m, r) in known else []
         cells.append([d, m, r, seeds, keys])
     parts = {"claim": claim.model_dump(mode="json"), "statistics": study.statistics.model_dump(mode="json")}
-    if claim.metric in (*FRONTS, *CostRow.model_fields):
+    if claim.metric in (*FRONTS, *COUNTS, *TIMES):
         parts["profiling"] = [study.profiling.model_dump(mode="json"), versions.PROFILING]
     return files.checksum(parts | {"cells": cells})
 

@@ -64,7 +64,7 @@ def small_study() -> dict:
         },
         "diagnostics": {"images": 60, "map_images": 20},
         "explanation": {"images": 4, "scored_images": 12, "road_images": 3},
-        "profiling": {"batch_size": 8, "min_seconds": 0.02},
+        "profiling": {"batch_size": 8, "min_seconds": 0.02, "processes": 3, "rounds": 2},
     }
 
 

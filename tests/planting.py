@@ -10,7 +10,7 @@ from conftest import small_study
 from cnntention.config import Run, Study, parse_study
 from cnntention.judging.evidence import Evidence
 from cnntention.results.rows import Row, frame
-from cnntention.results.tables import CostRow, RunRow
+from cnntention.results.tables import TIMES, CostRow, RoundRow, RunRow
 
 MODELS = ("tiny", "looking", "other", "wide")
 TOLD = {"sentence": "It helps.", "experiment": "first", "model": "looking", "against": "tiny"}
@@ -38,7 +38,8 @@ def planned(seeds: int = 6, models: tuple[str, ...] = MODELS, datasets: tuple[st
 
 
 def evidence(study: Study, of: Callable[[Run], dict | None], costs: dict[str, dict] | None = None) -> Evidence:
-    """The study's tables: the columns of runs.csv by run, None where it was not run, and of cost.csv by model."""
+    """The study's tables: the columns of runs.csv by run, None where it was not run, and by model those of cost.csv,
+    and times of shape (processes, rounds)."""
     found = [(run, of(run)) for run in study.runs()]
     rows = [
         filled(RunRow, dataset=r.dataset, model=r.model, recipe=r.recipe, seed=r.seed, folder=r.folder, **columns)
@@ -46,8 +47,15 @@ def evidence(study: Study, of: Callable[[Run], dict | None], costs: dict[str, di
         if columns is not None
     ]
     models = {(run.dataset, run.model) for run, _ in found}
-    cost = [filled(CostRow, dataset=d, model=m, **(costs or {}).get(m, {})) for d, m in sorted(models)]
-    return Evidence(frame(rows, RunRow), frame(cost, CostRow))
+    counts, rounds = [], []
+    for dataset, model in sorted(models):
+        known = dict((costs or {}).get(model, {}))
+        times = {name: np.asarray(known.pop(name)) for name in TIMES if name in known}
+        counts.append(filled(CostRow, dataset=dataset, model=model, **known))
+        for process, turn in np.ndindex(next(iter(times.values())).shape if times else (0, 0)):
+            now = {name: values[process, turn] for name, values in times.items()}
+            rounds.append(filled(RoundRow, dataset=dataset, model=model, process=process, round=turn, **now))
+    return Evidence(frame(rows, RunRow), frame(counts, CostRow), frame(rounds, RoundRow))
 
 
 def sample(mean: float, sd: float, n: int, seed: int = 0) -> np.ndarray:

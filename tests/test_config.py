@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import sys
 
 import pytest
@@ -45,7 +46,7 @@ def test_the_main_experiment_is_four_models_on_two_datasets_with_ten_seeds():
 
 def test_the_study_has_its_twenty_claims_and_runs_what_they_are_tested_on():
     study = load(FULL)
-    assert [name for name in study.claims if name[1:].isdigit()] == [f"C{i}" for i in range(1, 21)]
+    assert [name for name in study.claims if re.fullmatch(r"C\d+", name)] == [f"C{i}" for i in range(1, 21)]
     for name, claim in study.claims.items():
         assert claim.experiment in study.study.experiments, name
         cells = study.cells(claim.experiment)
@@ -594,10 +595,13 @@ def test_yaml_is_read_as_the_workflow_reads_it():
         ({"learned": "cues"}, "claims.C: in experiment first, learned: none of the compared models has runs on cues"),
         (
             {"metric": "test_acuracy"},
-            "claims.C.metric: no table has a number 'test_acuracy'; did you mean 'test_accuracy'",
+            "claims.C.metric: no claim can be about 'test_acuracy'; did you mean 'test_accuracy'",
         ),
-        ({"metric": "hardware"}, "claims.C.metric: no table has a number 'hardware'"),
-        ({"metric": "seed"}, "claims.C.metric: no table has a number 'seed'"),
+        ({"metric": "hardware"}, "claims.C.metric: no claim can be about 'hardware'"),
+        ({"metric": "seed"}, "claims.C.metric: no claim can be about 'seed'"),
+        ({"metric": "training_memory_bytes"}, "claims.C.metric: no claim can be about 'training_memory_bytes'"),
+        ({"metric": "latency_ms", "against": [], "value": 0}, "claims.C.value: a time is above 0 ms"),
+        ({"metric": "latency_ms", "expect": "equal"}, "claims.C: expect equal: needs a `margin` as a share"),
         ({"expects": "higher"}, "claims.C: unknown key 'expects'; did you mean 'expect'"),
     ],
 )

@@ -287,7 +287,16 @@ def test_nothing_published_has_credentials(tmp_path, monkeypatch, small):
     assert told["dataset"]["source"]["archive"]["urls"] == ["https://host/a.npz", "file.npz"]
     written = []
     monkeypatch.setattr(gather.files, "write_json", lambda path, value: written.append(value))
-    for name in ("ExaminedRun", "frame", "cost_rows", "cell_rows", "published_rows", "shown_maps", "write_card"):
+    for name in (
+        "ExaminedRun",
+        "frame",
+        "cost_rows",
+        "round_rows",
+        "cell_rows",
+        "published_rows",
+        "shown_maps",
+        "write_card",
+    ):
         monkeypatch.setattr(gather, name, unittest.mock.MagicMock())
     for name in ("write_csv", "write_tensors"):
         monkeypatch.setattr(gather.files, name, lambda path, value: None)

@@ -15,7 +15,10 @@ from cnntention import files
 from cnntention.config import parse_study
 from cnntention.config.claims import Sequential
 from cnntention.errors import UserError
+from cnntention.judging.evidence import Evidence
 from cnntention.judging.judge import adjusted, judge, judge_study
+from cnntention.judging.measures import timed
+from cnntention.judging.questions import Question
 from cnntention.judging.sequential import levels
 from cnntention.judging.statistics import boschloo as boschloo_p
 from cnntention.results import paths
@@ -144,7 +147,7 @@ def test_a_claim_of_several_tests_is_seldom_wrong():
     """That a model beats two, in 1000 studies each: both are its equals; or one is, and the other much worse, the worst
     case. How often it is supported, and how often refuted by a significant loss."""
     rng, names = np.random.default_rng(0), [f"c{study}" for study in range(1000) for _ in range(2)]
-    fixed = {"expect": "higher", "level": ALPHA, "failing": "", "p_margin": None, "error": None, "df": None}
+    fixed = {"expect": "higher", "level": ALPHA, "failing": "", "p_margin": None, "error": None, "df": None, "test": ""}
     rates, error = {}, (0.025 * 0.975 / 1000) ** 0.5
     for kind, means in {"equal": (0, 0), "worst": (0, -9)}.items():
         ours, others = rng.standard_normal((1000, 1, 5)), rng.standard_normal((1000, 2, 5)) + np.reshape(means, (2, 1))
@@ -269,7 +272,8 @@ def test_the_detectable_effect_is_that_of_a_power_analysis():
 # --- planted studies ----------------------------------------------------------------------------------------------
 
 
-def test_an_effect_of_five_sd_is_found_and_read_back(tmp_path):
+def test_an_effect_of_five_sd_is_found_and_read_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     study = planned(6, A={}, B={"model": "other", "expect": "lower"}, Q={"metric": "norm_query", "expect": "higher"})
     known = accuracies(
         study,
@@ -286,7 +290,7 @@ def test_an_effect_of_five_sd_is_found_and_read_back(tmp_path):
         for m, add in (("stage2", -1), ("stage3", 1))
     ]
     modules.append(modules[0].model_copy(update={"state": State.DIVERGED, "norm_query": 1e9}))
-    tables = {"runs": known.runs, "cost": known.cost, "modules": frame(modules, ModuleRow)}
+    tables = {"runs": known.runs, "cost": known.cost, "rounds": known.rounds, "modules": frame(modules, ModuleRow)}
     for name, table in tables.items():
         files.write_csv(tmp_path / f"{name}.csv", table)
     hashes = {f"{name}.csv": files.sha256(tmp_path / f"{name}.csv") for name in tables}
@@ -350,64 +354,120 @@ def test_a_family_over_two_experiments_tests_each_on_its_own_seeds():
     assert [found[name].p_adjusted for name in "AB"] == pytest.approx(holm(ps))
 
 
-def test_a_front_is_held_against_every_rival_that_is_as_cheap():
-    """tiny is cheapest, looking dearer and worse, other dearest and best; by times tiny is only perhaps as cheap."""
+def test_a_front_is_held_against_every_rival_that_is_not_surely_dearer():
+    """tiny is cheapest, looking dearer and worse, other dearest and best; by times looking may be as cheap as tiny."""
     claims = {
         f"{m} {of}": FRONT | {"model": m, "metric": f"front_{of}"}
         for m in ("tiny", "looking", "other")
         for of in ("macs", "time")
     }
     study = planned(6, ("tiny", "looking", "other"), **claims)
+    noise = np.array([-0.3, -0.1, 0, 0.1, 0.3])[:, None]
     costs = {
-        m: {"macs": i, "training_step_ms": i, "training_step_ms_q25": i - 0.6, "training_step_ms_q75": i + 0.6}
-        for i, m in enumerate(("tiny", "looking", "other"), 1)
+        "tiny": {"macs": 1, "inference_ms": np.exp(0 * noise)},
+        "looking": {"macs": 2, "inference_ms": np.exp(0.01 + noise)},
+        "other": {"macs": 3, "inference_ms": np.exp(1 + noise / 9)},
     }
     means = {"tiny": 0.90, "looking": 0.89, "other": 0.92}
     known = accuracies(study, costs, **{m: sample(mean, 0.002, 6, i) for i, (m, mean) in enumerate(means.items())})
     assert {name: (c.verdict, c.reason, c.tests) for name, c in by_claim(study, known).items()} == {
         "tiny macs": (Verdict.SUPPORTED, Reason.NO_RIVAL, 1),
         "looking macs": (Verdict.REFUTED, Reason.CHEAPER_AND_BETTER, 1),
-        "other macs": (Verdict.SUPPORTED, Reason.SIGNIFICANT, 2),
-        "tiny time": (Verdict.SUPPORTED, Reason.SIGNIFICANT, 1),
-        "looking time": (Verdict.UNDECIDED, Reason.BETTER_PERHAPS_CHEAPER, 2),
-        "other time": (Verdict.SUPPORTED, Reason.SIGNIFICANT, 2),
+        "other macs": (Verdict.SUPPORTED, Reason.WITHIN_LOSS, 2),
+        "tiny time": (Verdict.SUPPORTED, Reason.WITHIN_LOSS, 1),
+        "looking time": (Verdict.UNDECIDED, Reason.BETTER_PERHAPS_CHEAPER, 1),
+        "other time": (Verdict.SUPPORTED, Reason.WITHIN_LOSS, 2),
     }
+    # as accurate and as cheap as a rival, or less by less than the margin: it need not be better
+    level = accuracies(study, costs, **{m: sample(0.9, 0.001, 6, i) for i, m in enumerate(means)})
+    assert {c.verdict for c in by_claim(study, level).values()} == {Verdict.SUPPORTED}
 
 
 def test_without_a_profile_costs_are_not_measured():
-    study = planned(6, ("tiny", "looking"), F=FRONT, M={"metric": "macs"}, A={})
+    times = {"T": {"metric": "latency_ms"}, "FT": FRONT | {"metric": "front_time"}}
+    study = planned(6, ("tiny", "looking"), F=FRONT, M={"metric": "macs"}, A={}, **times)
     known = accuracies(study, tiny=sample(0.9, 0.002, 6), looking=sample(0.95, 0.002, 6, 1))
     found = by_claim(study, replace(known, cost=known.cost[:0]))
-    assert {name: c.verdict for name, c in found.items()} == {"F": "not run", "M": "not run", "A": "supported"}
+    assert {n: c.verdict for n, c in found.items()} == dict.fromkeys(["F", "M", "T", "FT"], "not run") | {
+        "A": "supported"
+    }
+
+
+# --- cost -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("claim", "verdict", "reason"),
+    ("claim", "verdict"),
     [
-        ({"metric": "macs"}, "supported", Reason.APART),
-        ({"metric": "macs", "expect": "lower"}, "refuted", Reason.OTHER_WAY),
-        ({"metric": "macs", "expect": "equal", "margin": 1}, "refuted", Reason.OUTSIDE_MARGIN),
-        ({"metric": "macs", "expect": "equal", "margin": 9}, "supported", Reason.EQUIVALENT),
-        ({"metric": "macs", "expect": "not-lower", "margin": 1}, "supported", Reason.WITHIN_LOSS),
-        ({"metric": "macs", "against": None, "value": 25}, "refuted", Reason.OTHER_WAY),
-        ({"metric": "parameters"}, "supported", Reason.APART),
-        ({"metric": "training_step_ms"}, "undecided", Reason.OVERLAP),
-        ({"metric": "training_step_ms", "expect": "equal", "margin": 1}, "undecided", Reason.MARGIN_UNDECIDED),
-        ({"metric": "training_step_joules"}, "not run", Reason.NOT_MEASURED),
+        ({}, "supported"),
+        ({"expect": "lower"}, "refuted"),
+        ({"model": "other"}, "refuted"),  # a tie is not more
+        ({"model": "other", "expect": "lower"}, "refuted"),
+        ({"expect": "equal", "margin": 5}, "refuted"),
+        ({"expect": "equal", "margin": 5.1}, "supported"),
+        ({"model": "tiny", "against": "looking", "expect": "not-lower", "margin": 5}, "refuted"),
+        ({"expect": "not-lower", "margin": 1}, "supported"),
+        ({"against": None, "value": 25, "expect": "lower"}, "supported"),
     ],
 )
-def test_costs_differ_where_their_quartiles_do_not_overlap(claim, verdict, reason):
-    study = planned(3, ("tiny", "looking"), C=claim)
-    costs = {
-        m: {
-            "macs": c,
-            "parameters": c,
-            "training_step_ms": t,
-            "training_step_ms_q25": t - 1,
-            "training_step_ms_q75": t + 1,
-        }
-        for m, c, t in (("tiny", 15, 5.0), ("looking", 20, 6.5))
+@pytest.mark.parametrize("metric", ["macs", "parameters"])
+def test_what_is_counted_decides_without_a_test(metric, claim, verdict):
+    study = planned(3, ("tiny", "looking", "other"), C=claim | {"metric": metric})
+    counts = {"tiny": 15, "looking": 20, "other": 15}
+    found = judge(study, evidence(study, lambda r: SOUND, {m: {metric: n} for m, n in counts.items()}))
+    (test,) = [test for test in found[0] if test.claim]
+    assert (test.verdict, test.reason, test.test, test.p, test.low) == (
+        verdict, Reason.COUNTED, Test.COUNTED, None, None)  # fmt: skip
+    assert test.effect == counts[test.model] - counts.get(test.other_model, test.value)
+    assert found[1][0].verdict == verdict
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_times_are_compared_by_the_log_ratios_of_processes(seed):
+    rng, margin = np.random.default_rng(seed), 0.1
+    asked = {"metric": "training_step_ms", "margin": margin}
+    claims = {expect: asked | {"expect": expect, "family": expect} for expect in ("higher", "equal", "not-lower")}
+    study = planned(3, ("tiny", "looking"), **claims, N=asked | {"against": None, "value": 2.0, "family": "n"})
+    looked = {"sequential": Sequential(looks=(3, 6))}  # of seeds; times are looked at once
+    study = study.model_copy(update={"statistics": study.statistics.model_copy(update=looked)})
+    slow = np.exp(rng.normal(0, 1, (5, 3)))  # of a whole round
+    times = {
+        m: slow * np.exp(rng.normal(shift, 0.05, (5, 1)) + rng.normal(0, 0.02, (5, 3)))
+        for m, shift in (("tiny", 0), ("looking", rng.choice([-0.3, 0, 0.05, 0.3])))
     }
-    known = evidence(study, lambda r: SOUND | {"parameters": costs[r.model]["parameters"]}, costs)
-    found = by_claim(study, known)["C"]
-    assert (found.verdict, found.reason, found.tests) == (verdict, reason, 1)
+    found = single(study, evidence(study, lambda r: SOUND, {m: {"training_step_ms": t} for m, t in times.items()}))
+    logs = np.log(times["looking"] / times["tiny"]).mean(axis=1)
+    t, higher = stats.ttest_1samp(logs, 0), found["higher"]
+    interval = np.expm1(t.confidence_interval(0.95))
+    assert (higher.p, higher.low, higher.high) == pytest.approx((t.pvalue, *interval))
+    assert higher.effect == pytest.approx(np.expm1(logs.mean()))
+    assert (higher.test, higher.n, higher.mean) == (Test.RATIO, 5, pytest.approx(times["looking"].mean()))
+    ends = [
+        stats.ttest_1samp(logs, s * np.log1p(margin), alternative=w).pvalue for s, w in ((-1, "greater"), (1, "less"))
+    ]
+    assert (found["equal"].p_margin, found["not-lower"].p_margin) == pytest.approx((max(ends), ends[0]))
+    assert found["equal"].p_adjusted == pytest.approx(max(ends))
+    assert found["N"].p == pytest.approx(stats.ttest_1samp(np.log(times["looking"] / 2).mean(axis=1), 0).pvalue)
+    # the margin is as far on either side: the other way round is the same
+    swapped = {"tiny": times["looking"], "looking": times["tiny"]}
+    back = single(study, evidence(study, lambda r: SOUND, {m: {"training_step_ms": t} for m, t in swapped.items()}))
+    assert back["equal"].verdict == found["equal"].verdict
+
+
+def test_models_that_cost_the_same_are_seldom_told_apart():
+    """2,000 profiles without a difference, each a dataset; processes and rounds shift each model's times."""
+    rng, count = np.random.default_rng(0), 2000
+    shape, study = (count, 5, 3), planned(3, ("tiny", "looking"))
+    index = pd.MultiIndex.from_product([range(count), range(5), range(3)], names=["dataset", "process", "round"])
+    slow = rng.normal(0, 1, (count, 5, 1)) + rng.normal(0, 0.3, shape)
+    tables = []
+    for model in ("tiny", "looking"):
+        times = np.exp(slow + rng.normal(0, 0.05, (count, 5, 1)) + rng.normal(0, 0.05, shape)).ravel()
+        tables.append(pd.DataFrame({"model": model, "latency_ms": times}, index=index).reset_index())
+    known = Evidence(pd.DataFrame(), pd.DataFrame(), pd.concat(tables))
+    asked = Question("first", "", "", "latency_ms", "higher", (0, "looking", ""), (0, "tiny", ""))
+    found = np.array([
+        timed(replace(asked, a=(i, "looking", ""), b=(i, "tiny", "")), known, study.statistics).p for i in range(count)
+    ])  # fmt: skip
+    assert 0.03 < (found < ALPHA).mean() <= ALPHA + 3 * (ALPHA * (1 - ALPHA) / count) ** 0.5
+    assert stats.kstest(found, "uniform").pvalue > 1e-3

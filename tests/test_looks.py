@@ -185,3 +185,13 @@ def test_an_enlarged_study_tells_its_earlier_looks(tmp_path, monkeypatch):
         assert seen[-1]["key"].iloc[-1] == paths.study_key(study)
     assert [len(looks) for looks in seen] == [1, 2, 2, 3]
     assert seen[-1]["most_seeds"].tolist() == [3, 3, 6]
+
+
+def test_no_seeds_are_trained_for_a_time():
+    study = adaptive({"T": {"model": "b", "metric": "latency_ms"}}, ["tiny", "b"])
+    times = {"tiny": np.ones((5, 3)), "b": np.exp(np.random.default_rng(0).normal(0, 1, (5, 3)))}
+    known = evidence(study, planted(study, {"b": 0}, 0), {model: {"latency_ms": ms} for model, ms in times.items()})
+    tests, claims = judge(study, known)
+    assert claims[0].verdict is Verdict.UNDECIDED
+    look = next_look(study, tests, claims, known.runs, 1)
+    assert (look.reached, look.ended) == ({}, Ended.AT_MOST)

@@ -10,16 +10,17 @@ from torch import nn
 
 from cnntention import provenance
 from cnntention.config import STAGES, Model, Profiling, load, parse_study
+from cnntention.errors import UserError
 from cnntention.models.registry import build
 from cnntention.profiling import measure as profiling
 from cnntention.profiling.energy import Meter
 from cnntention.profiling.measure import attention_bytes, count_macs, each, measure_memory, measure_times, profile
 from cnntention.results import paths
-from cnntention.results.profiles import ModelProfile, Profile, cost_rows, quartiles
+from cnntention.results.profiles import ModelProfile, Profile, cost_rows, quartiles, round_rows
 
 MODELS = load([ROOT / "config.yaml"]).models
 CPU = torch.device("cpu")
-QUICK = Profiling(batch_size=8, rounds=3, min_seconds=0.001)
+QUICK = Profiling(batch_size=8, processes=3, rounds=2, min_seconds=0.001)
 
 
 # --- counted ----------------------------------------------------------------------------------------------------
@@ -149,19 +150,16 @@ def test_memory_is_that_of_the_step():
     assert 0.9 * kept < found[0] < 2 * kept
 
 
-def test_a_profile_is_complete_and_names_what_it_lacks(monkeypatch):
-    monkeypatch.setattr(profiling.energy, "meter", lambda gpu: Meter(read=list, reason="no counter"))
-    monkeypatch.setattr(profiling, "measure_memory", lambda *_: (1, "not here"))
+def test_a_profile_is_complete_and_names_what_it_lacks():
     models = {name: MODELS[name].model_copy(update={"depth": 8}) for name in ("cbam", "resnet20")}
     found, source = profile(models, (3, 32, 32), 10, QUICK, CPU)
-    assert source == "no counter"
+    assert ("no energy counter" in source) == (found["cbam"].inference_joules is None)
     assert list(found) == ["cbam", "resnet20"]
     cbam = found["cbam"]
     assert cbam.parameters.attention == 969
-    assert (cbam.training_memory_bytes, cbam.memory_source) == (1, "not here")
-    assert (cbam.inference_joules, cbam.training_step_joules) == (None, None)
     training, inference, latency = (getattr(cbam, f"{n}_ms") for n in ("training_step", "inference", "latency"))
-    assert len(training) == len(inference) == len(latency) == QUICK.rounds
+    assert np.shape(training) == np.shape(inference) == np.shape(latency) == (QUICK.processes, QUICK.rounds)
+    assert np.unique(training).size == QUICK.processes * QUICK.rounds  # none is another's
     assert np.median(training) > np.median(inference) > np.median(latency) > 0
 
 
@@ -186,11 +184,30 @@ def test_the_path_is_of_all_models_that_run_on_the_dataset(small):
     assert path(small) not in (first, with_another)
 
 
-@pytest.mark.parametrize("setting", ["batch_size", "threads", "rounds", "min_seconds"])
+@pytest.mark.parametrize("setting", ["batch_size", "threads", "processes", "rounds", "min_seconds"])
 def test_the_path_is_of_the_settings(small, setting):
     first = path(small)
     small["profiling"][setting] = 7
     assert path(small) != first
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [("os.kill(os.getpid(), 9)", "was killed; free memory"), ("raise RuntimeError('no\\nmore')", "failed: no$")],
+)
+def test_a_process_that_fails_is_one_sentence(tmp_path, monkeypatch, code, sentence):
+    monkeypatch.setattr(profiling, "measure_memory", lambda *_: (1, "not here"))
+    (tmp_path / "bad.py").write_text(f"""
+import os
+from cnntention.models.attention import Attention, register
+@register("bad")
+class Bad(Attention):
+    def __init__(self, channels):
+        {code}
+""")
+    bad = Model(depth=8, width=4, attention={"stage3": {"kind": "bad"}})
+    with pytest.raises(UserError, match=sentence):
+        profile({"bad": bad}, (3, 8, 8), 10, QUICK, CPU, (str(tmp_path / "bad.py"),))
 
 
 def test_quartiles_by_hand():
@@ -199,8 +216,10 @@ def test_quartiles_by_hand():
 
 
 def made_up(*rounds: float) -> ModelProfile:
-    """A model that takes so long in each round."""
-    times = {f"{time}_ms": list(rounds) for time in ("latency", "inference", "training_step")}
+    """A model that takes so long in the rounds of a process, and nine times as long in another."""
+    times = {
+        f"{time}_ms": [list(rounds), [9 * r for r in rounds]] for time in ("latency", "inference", "training_step")
+    }
     counts = {"parameters": {"total": 90, "backbone": 50, "attention": 40}, "macs": int(100 * rounds[0])}
     counts |= {"attention_matrix_bytes": 64, "training_memory_bytes": 5, "memory_source": "x"}
     return ModelProfile(**times, **counts, inference_joules=None, training_step_joules=None)
@@ -224,10 +243,13 @@ def test_the_cost_table(small, tmp_path, monkeypatch):
     found.write(path(small))
     tiny, looking = cost_rows(study)
     assert (tiny.model, looking.model) == ("tiny", "looking")
-    for time in ("latency", "training_step"):
-        assert [getattr(looking, f"{time}_ms{end}") for end in ("", "_q25", "_q75")] == [50, 37.5, 75]
+    assert (looking.latency_ms, looking.training_step_ms) == (162.5, 162.5)  # the median of 25, 50, 100, 225, 450, 900
+    rounds = [(r.model, r.process, r.round, r.latency_ms) for r in round_rows(study)]
+    assert rounds[:4] == [("tiny", 1, 1, 10), ("tiny", 1, 2, 20), ("tiny", 1, 3, 40), ("tiny", 2, 1, 90)]
+    assert (len(rounds), rounds[-1]) == (12, ("looking", 2, 3, 900))
     assert [getattr(looking, f"training_step_ratio{end}") for end in ("", "_q25", "_q75")] == [2.5] * 3
-    assert (looking.macs, looking.macs_ratio, looking.training_images_per_s, looking.image) == (2500, 2.5, 160, "3x8x8")
+    assert (looking.macs, looking.macs_ratio, looking.image) == (2500, 2.5, "3x8x8")
+    assert looking.training_images_per_s == pytest.approx(8000 / 162.5)
     assert (looking.energy, looking.hardware, looking.training_step_joules) == (
         "none here",
         f"{provenance.cpu_name()}, 1 thread",

@@ -200,6 +200,14 @@ def test_a_test_without_numbers_has_words():
     assert wording.reason(row) == "too few seeds for a test (n = 3)"
 
 
+def test_costs_have_words():
+    """A time as a share of the other's, with its interval; a count beside the other's."""
+    row = tabled.test("cues", "gates", "C1", metric="inference_ms", test=Test.RATIO, effect=-0.123, low=-0.2, high=0.05)
+    assert wording.effect(pd.Series(row.model_dump())) == "−12.3 % [−20, +5]"
+    row = tabled.test("cues", "gates", "C1", metric="macs", test=Test.COUNTED, mean=4e7, mean_other=8e7)
+    assert wording.effect(pd.Series(row.model_dump())) == "40 M against 80 M"
+
+
 def test_numbers_as_text():
     assert numbers.value(0.9997, "test_accuracy") == "99.97 %"
     assert numbers.difference(-0.00001, "test_accuracy") == "+0.00 points"

@@ -156,7 +156,8 @@ def judged(study, finished: dict[str, str], kept=None):
         part, lambda r: SOUND | {"test_accuracy": values[r.model][r.seed], "finished": finished.get(r.model, LATER)}
     )
     folder = Path(paths.study_folder(part))
-    for name, table in {"runs": known.runs, "cost": known.cost, "modules": frame([], ModuleRow)}.items():
+    tables = {"runs": known.runs, "cost": known.cost, "rounds": known.rounds, "modules": frame([], ModuleRow)}
+    for name, table in tables.items():
         files.write_csv(folder / f"{name}.csv", table)
     hashes = {path.name: files.sha256(path) for path in folder.glob("*.csv")}
     files.write_record(folder / "card.json", {"key": paths.study_key(part), "sha256": hashes})

@@ -16,8 +16,9 @@ Cell = tuple[str, str, str]
 
 COUNTED = ("solved", "broken")
 """Metrics that are 0 or 1: their runs are counted, and counts have exact tests."""
-FRONTS = {"front_macs": "macs", "front_time": "training_step_ms"}
-"""Metrics of `expect: front`, and the column of cost.csv that accuracy is set against."""
+FRONTS = {"front_macs": "macs", "front_time": "inference_ms"}
+"""Metrics of `expect: front`, and the cost that accuracy is set against. A model is chosen for its use, so the time is
+that of inference, of a batch."""
 
 
 class Claim(Strict):
@@ -37,13 +38,15 @@ class Claim(Strict):
     experiment: str
     """The experiment whose runs test it."""
     metric: str = "test_accuracy"
-    """A number of the tables runs, modules (mean over a run's modules) or cost; or a front: front_macs, front_time."""
+    """A number of the tables runs or modules (mean over a run's modules); a count: macs, parameters,
+    attention_parameters, attention_matrix_bytes; a time: latency_ms, inference_ms, training_step_ms; or a front:
+    front_macs, front_time."""
     model: Annotated[Several, Field(min_length=1)]
     """The model that the sentence is about, or several."""
     expect: Literal["higher", "lower", "equal", "not-lower", "front"] = "higher"
     """What the sentence says of the metric. equal: differs by less than the margin; not-lower: lower by less than the
-    margin, or higher; front (metric front_macs, front_time): no other model of the experiment is as cheap and more
-    accurate."""
+    margin, or higher; front (metric front_macs, or front_time: inference of a batch): no other model of the experiment
+    is as cheap and more accurate by the margin or more."""
     against: Several = ()
     """The models that it is compared with; when empty, the model itself with the recipes of against_recipe."""
     recipe: str | None = None
@@ -62,7 +65,8 @@ class Claim(Strict):
     """A dataset that the compared models must have learned, else the verdict is void: of those that the experiment
     trains on it by the same recipe, each must have a mean test accuracy of at least 95 %."""
     margin: float | None = Field(None, gt=0)
-    """Differences below it are negligible, in the metric's unit; for an accuracy statistics.margin when empty."""
+    """Differences below it are negligible, in the metric's unit, of times as a share; for an accuracy, and a front,
+    statistics.margin when empty."""
     family: str | None = None
     """Claims of one family share the chance of a false positive; the claims of one experiment when empty."""
     preconditions: tuple[Precondition, ...] = ("attention_used", "same_recipe", "test_untouched")
@@ -94,7 +98,8 @@ class Claim(Strict):
             wanted = "expect higher or lower, a `value` from 0 to 1 if any, and neither control nor margin"
             raise ValueError(f"metric {self.metric}: runs are counted, which needs {wanted}")
         if self.expect in ("equal", "not-lower") and not (self.margin or self.is_accuracy):
-            raise ValueError(f"expect {self.expect}: needs a `margin` in the unit of {self.metric}")
+            unit = "as a share" if self.metric.endswith("_ms") else f"in the unit of {self.metric}"
+            raise ValueError(f"expect {self.expect}: needs a `margin` {unit}")
         return self
 
 

@@ -162,13 +162,16 @@ class Explanation(Strict):
 
 
 class Profiling(Strict):
-    """How cost is measured: all models of a dataset in one process, in turn."""
+    """How cost is measured: all models of a dataset in turn, in several processes one after another."""
 
     batch_size: int = Field(128, ge=1, le=1_000_000)
     """Batch size for throughput, training step and memory; latency is measured at batch size 1."""
     threads: int = Field(1, ge=1, le=1024)
     """CPU threads; fixed, so that machines can be compared."""
-    rounds: int = Field(5, ge=3, le=100)
-    """How often each model is measured, alternating with the others; medians and quartiles are over rounds."""
+    processes: int = Field(5, ge=3, le=100)
+    """New processes that measure times; n of a test of times, since where a process puts its memory shifts all its
+    rounds."""
+    rounds: int = Field(3, ge=1, le=100)
+    """How often each process measures each model, alternating with the others."""
     min_seconds: float = Field(0.2, gt=0, le=60)
     """Minimum time for each model, measurement and round; a slower call is timed once a round."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
@@ -16,13 +17,13 @@ from cnntention.judging import statistics
 from cnntention.judging.evidence import Evidence
 from cnntention.judging.looks import Identity, decided_before, identity, next_look, record
 from cnntention.judging.measures import measure
-from cnntention.judging.questions import Question, of_study
+from cnntention.judging.questions import LOSSES, Question, of_study
 from cnntention.judging.verdicts import decide, worst
 from cnntention.results import looks, paths
 from cnntention.results.cards import write_card
 from cnntention.results.rows import frame
 from cnntention.results.tables import ClaimRow, TestRow
-from cnntention.results.words import Reason, Verdict
+from cnntention.results.words import Reason, Test, Verdict
 
 SIGNS = {"higher": 1, "front": 1, "lower": -1}
 """Of the effect that a claim expects."""
@@ -122,7 +123,7 @@ def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
     and none is adjusted for the others (intersection-union test, Berger 1982). One test that contradicts it is enough,
     so the p of such a test is multiplied by their number. A row's p is adjusted as if its claim had no other test.
     """
-    equality = tests["expect"].isin(["equal", "not-lower"])
+    equality = tests["expect"].isin(["equal", *LOSSES])
     deciding = tests["p_margin"].where(equality, tests["p"]).astype(float)
     deciding = (deciding * settings.alpha / tests["level"].astype(float)).clip(upper=1)  # as if it were the only look
     member = tests["claim"].astype(object).where(tests["claim"].ne(""), tests.index)
@@ -145,6 +146,8 @@ def adjusted(tests: pd.DataFrame, settings: Statistics) -> pd.DataFrame:
         None if pd.isna(error) else statistics.detectable(error, df, level, settings.power)
         for error, df, level in zip(made["error"], made["df"], alpha, strict=True)
     ]
+    ratios = made["test"] == Test.RATIO
+    made.loc[ratios, "mde"] = np.expm1(made.loc[ratios, "mde"].astype(float))
     return made.astype(object).where(made.notna(), None)
 
 

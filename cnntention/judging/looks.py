@@ -13,7 +13,7 @@ from cnntention.results import looks, paths
 from cnntention.results.looks import Ended, Look
 from cnntention.results.rows import frame, read_table, typed
 from cnntention.results.tables import CELL, ClaimRow, LookRow, TestRow
-from cnntention.results.words import Reason, Verdict
+from cnntention.results.words import Reason, Test, Verdict
 
 Growth = Mapping[Cell, int]
 """Seeds of each cell at a next look."""
@@ -79,7 +79,8 @@ def next_look(
     undecided = [claim.claim for claim in claims if claim.verdict is Verdict.UNDECIDED]
     wanted: dict[str, dict[Cell, int]] = {name: {} for name in undecided}
     for test in tests:
-        if test.claim in wanted and test.verdict is Verdict.UNDECIDED and test.reason in MORE_SEEDS_HELP:
+        helps = test.reason in MORE_SEEDS_HELP and test.test is not Test.RATIO  # times are of processes, not of runs
+        if test.claim in wanted and test.verdict is Verdict.UNDECIDED and helps:
             wanted[test.claim] = most_of(wanted[test.claim], growth(study, test))
     hours = {cell: part["hours"] for cell, part in runs.groupby(CELL, sort=False)}
 

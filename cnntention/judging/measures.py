@@ -1,5 +1,6 @@
 """Effect, interval and p-value of each question; nothing here knows what is expected."""
 
+import math
 from collections.abc import Sized
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,8 @@ from cnntention.config.claims import COUNTED
 from cnntention.judging import sequential, statistics
 from cnntention.judging.evidence import Evidence
 from cnntention.judging.preconditions import CHECKS
-from cnntention.judging.questions import Question
+from cnntention.judging.questions import LOSSES, Question
+from cnntention.results.tables import COUNTS, TIMES
 from cnntention.results.words import Reason, Test
 
 
@@ -50,11 +52,12 @@ def measure(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
     missing = dict.fromkeys(f"{cell[1]} on {cell[0]}" for cell in (*asked.cells, *asked.gate) if cell not in known)
     if missing:
         return Measured(hindrance=Reason.NO_RUNS, failing=", ".join(missing))
-    table = evidence.cost if asked.metric in evidence.cost else evidence.runs
-    if asked.metric not in table or not is_numeric_dtype(table[asked.metric]):
+    if asked.metric in COUNTS:
+        measured = counted(asked, evidence)
+    elif asked.metric in TIMES:
+        measured = timed(asked, evidence, settings)
+    elif asked.metric not in evidence.runs or not is_numeric_dtype(evidence.runs[asked.metric]):
         measured = Measured(hindrance=Reason.NO_METRIC, failing=asked.metric)
-    elif table is evidence.cost:
-        measured = cost(asked, evidence)
     elif asked.expect == "front" and asked.b is None:
         measured = Measured(hindrance=Reason.NO_RIVAL, n=len(evidence.cell(asked.a)))
     else:
@@ -67,17 +70,35 @@ def measure(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
     return measured
 
 
-def cost(asked: Question, evidence: Evidence) -> Measured:
-    """Costs are counted, or timed in turn; the interval is what the quartiles leave open."""
-    spans = np.array([evidence.quartiles(cell, asked.metric) for cell in asked.cells])
-    measured = Measured(Test.QUARTILES, 1, mean=float(spans[0, 1]))
-    if asked.b:
-        measured.n_other, measured.mean_other = 1, float(spans[1, 1])
-    if np.isnan(spans).any():
-        return replace(measured, mean=None, mean_other=None, hindrance=Reason.NOT_MEASURED)
-    signed = [sign * span[::sign] for sign, span in zip(signs(spans), spans, strict=True)]
-    measured.low, measured.effect, measured.high = (np.sum(signed, axis=0) - (asked.value or 0.0)).tolist()
+def counted(asked: Question, evidence: Evidence) -> Measured:
+    """Counts have no error, so their difference needs no test."""
+    counts = [evidence.count(cell, asked.metric) for cell in asked.cells]
+    if np.isnan(counts).any():
+        return Measured(hindrance=Reason.NOT_MEASURED)
+    effect = float(np.dot(counts, signs(counts))) - (asked.value or 0.0)
+    return Measured(Test.COUNTED, 1, mean=counts[0], effect=effect, **beside(counts, 1))
+
+
+def timed(asked: Question, evidence: Evidence, settings: Statistics) -> Measured:
+    """A t of the processes' mean log-ratios; effect and interval are those of the ratio, less 1."""
+    logs = evidence.log_ratios(zip(signs(asked.cells), asked.cells, strict=True), asked.metric)
+    if not len(logs):
+        return Measured(hindrance=Reason.NOT_MEASURED)
+    logs = logs - math.log(asked.value or 1)
+    means = [float(evidence.times(cell, asked.metric).mean()) for cell in asked.cells]
+    measured = Measured(Test.RATIO, n=len(logs), mean=means[0], effect=float(logs.mean()), **beside(means, len(logs)))
+    margin = asked.margin and math.log1p(asked.margin)
+    by_t(measured, [logs], replace(asked, margin=margin), settings.model_copy(update={"sequential": None}))
+    measured.test, measured.level = Test.RATIO, settings.alpha  # one look: more seeds measure no more times
+    for name in ("effect", "low", "high"):
+        if (found := getattr(measured, name)) is not None:
+            setattr(measured, name, math.expm1(found))
     return measured
+
+
+def beside(means: list[float], n: int) -> dict[str, float]:
+    """The columns of what is compared with, if it is no number."""
+    return {"n_other": n, "mean_other": means[1]} if len(means) > 1 else {}
 
 
 def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Measured:
@@ -166,4 +187,4 @@ def by_t(measured: Measured, groups: list[pd.Series], asked: Question, settings:
     certain = 1 - sequential.level(min(map(len, groups)), settings)
     measured.low, measured.high = statistics.pair(stats.t.interval(certain, df, measured.effect, error))
     if asked.margin is not None:
-        measured.p_margin = statistics.inside(measured.effect, error, df, asked.margin, asked.expect == "not-lower")
+        measured.p_margin = statistics.inside(measured.effect, error, df, asked.margin, asked.expect in LOSSES)

@@ -1,12 +1,15 @@
 """What is compared: each model beside its experiment's baseline, and what the claims ask for."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from cnntention.config import Claim, Study
 from cnntention.config.claims import FRONTS, Cell, cases, gate
+from cnntention.judging import statistics
 from cnntention.judging.evidence import Evidence
+
+LOSSES = ("not-lower", "front")
+"""What asks whether a is no worse than b by the margin or more."""
 
 
 @dataclass(frozen=True)
@@ -81,25 +84,26 @@ def of_claim(study: Study, name: str, claim: Claim, evidence: Evidence) -> Itera
             gate=tuple(gate(claim, study.cells(claim.experiment))),
         )
         cells = [cell for cell in study.cells(claim.experiment) if cell in evidence.cells]
-        yield from rivals(asked, FRONTS[claim.metric], cells, evidence) if claim.expect == "front" else [asked]
+        front, alpha = claim.expect == "front", study.statistics.alpha
+        yield from rivals(asked, FRONTS[claim.metric], cells, evidence, alpha) if front else [asked]
 
 
-def rivals(asked: Question, cost: str, cells: list[Cell], evidence: Evidence) -> Iterator[Question]:
-    """A question for each model of the same dataset and recipe that is as cheap, or may be; one without if none is."""
+def rivals(asked: Question, cost: str, cells: list[Cell], evidence: Evidence, alpha: float) -> Iterator[Question]:
+    """A question for each model of the same dataset and recipe that is not surely dearer; one without if none is."""
     if asked.a not in cells:
         yield asked
         return
     dataset, model, recipe = asked.a
-    low, _, high = evidence.quartiles(asked.a, cost)
-    if math.isnan(low):
-        yield replace(asked, metric=cost)
-        return
     none = True
     for cell in cells:
         if cell[::2] == (dataset, recipe) and cell[1] != model:
-            their_low, _, their_high = evidence.quartiles(cell, cost)
-            if their_low <= high:
+            excess = evidence.excess(cell, asked.a, cost)
+            if not len(excess):
+                yield replace(asked, metric=cost)  # which says that it was not measured
+                return
+            dearer, cheaper = statistics.surely_above_or_not(excess, alpha)
+            if not dearer:
                 none = False
-                yield replace(asked, b=cell, cheaper=their_high <= low)
+                yield replace(asked, b=cell, cheaper=cheaper)
     if none:
         yield asked

@@ -44,6 +44,14 @@ def inside(effect: float, error: float, df: float, margin: float, above_only: bo
     return float(above if above_only else max(above, stats.t.cdf((effect - margin) / error, df)))
 
 
+def surely_above_or_not(values: np.ndarray, alpha: float) -> tuple[bool, bool]:
+    """Whether the mean is above 0 for sure, and whether it surely is not: one-sided t-tests at alpha each."""
+    if constant(values):
+        return bool(values[0] > 0), bool(values[0] <= 0)
+    above, below = (stats.ttest_1samp(values, 0, alternative=side).pvalue for side in ("greater", "less"))
+    return bool(above < alpha), bool(below < alpha)
+
+
 def boschloo(a: ArrayLike, b: ArrayLike) -> float:
     """Boschloo's exact two-sided p-value of two samples of 0 and 1: have both the same chance of a 1 (Boschloo 1970)?
 

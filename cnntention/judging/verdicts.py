@@ -27,8 +27,10 @@ def decide(row: Any, alpha: float) -> Decision:
     """A row's verdict and the reason for it; `row` has the columns of tests.csv, `hindrance` and `cheaper`."""
     if row.hindrance is not None:
         return HINDERED.get(row.hindrance, Verdict.UNDECIDED), row.hindrance
-    other = of_cost if row.test is Test.QUARTILES else of_difference
-    return {"equal": of_equality, "not-lower": of_loss, "front": of_front}.get(row.expect, other)(row, alpha)
+    if row.test is Test.COUNTED:
+        return of_counts(row)
+    deciding = {"equal": of_equality, "not-lower": of_loss, "front": of_front}
+    return deciding.get(row.expect, of_difference)(row, alpha)
 
 
 def below(p: float | None, alpha: float) -> bool:
@@ -44,41 +46,46 @@ def of_difference(row: Any, alpha: float) -> Decision:
     return (Verdict.REFUTED, Reason.EQUIVALENT) if inside else (Verdict.UNDECIDED, Reason.NOT_SIGNIFICANT)
 
 
+def lost(row: Any) -> bool:
+    """Whether the interval lies below the margin; of a ratio, that is as far from 1 on either side."""
+    margin = row.margin / (1 + row.margin) if row.test is Test.RATIO else row.margin
+    return row.high is not None and row.high < -margin
+
+
 def of_equality(row: Any, alpha: float) -> Decision:
-    timed = row.test is Test.QUARTILES
-    if -row.margin < row.low and row.high < row.margin if timed else below(row.p_adjusted, alpha):
+    if below(row.p_adjusted, alpha):
         return Verdict.SUPPORTED, Reason.EQUIVALENT
-    if row.low is not None and (row.low > row.margin or row.high < -row.margin):
+    if lost(row) or (row.low is not None and row.low > row.margin):
         return Verdict.REFUTED, Reason.OUTSIDE_MARGIN
     return Verdict.UNDECIDED, Reason.MARGIN_UNDECIDED
 
 
 def of_loss(row: Any, alpha: float) -> Decision:
     """Whether a is no worse than b by the margin or more; that it may be better does not matter."""
-    if row.low > -row.margin if row.test is Test.QUARTILES else below(row.p_adjusted, alpha):
+    if below(row.p_adjusted, alpha):
         return Verdict.SUPPORTED, Reason.WITHIN_LOSS
-    if row.high is not None and row.high < -row.margin:
+    if lost(row):
         return Verdict.REFUTED, Reason.OUTSIDE_MARGIN
     return Verdict.UNDECIDED, Reason.MARGIN_UNDECIDED
 
 
 def of_front(row: Any, alpha: float) -> Decision:
-    """Whether a rival that is as cheap is less accurate."""
-    if not below(row.p_adjusted, alpha):
-        return Verdict.UNDECIDED, Reason.NOT_SIGNIFICANT
-    if row.effect > 0:
-        return Verdict.SUPPORTED, Reason.SIGNIFICANT
+    """Whether a rival that may be as cheap is not more accurate by the margin or more."""
+    if not lost(row):
+        return of_loss(row, alpha)
     if row.cheaper:
         return Verdict.REFUTED, Reason.CHEAPER_AND_BETTER
     return Verdict.UNDECIDED, Reason.BETTER_PERHAPS_CHEAPER
 
 
-def of_cost(row: Any, alpha: float) -> Decision:
-    """Costs differ where the quartiles do not overlap."""
-    if row.low <= 0 <= row.high:
-        return Verdict.UNDECIDED, Reason.OVERLAP
-    agrees = (row.effect > 0) == (row.expect == "higher")
-    return (Verdict.SUPPORTED, Reason.APART) if agrees else (Verdict.REFUTED, Reason.OTHER_WAY)
+def of_counts(row: Any) -> Decision:
+    holds = {
+        "higher": row.effect > 0,
+        "lower": row.effect < 0,
+        "equal": row.margin is not None and abs(row.effect) < row.margin,
+        "not-lower": row.margin is not None and row.effect > -row.margin,
+    }
+    return Verdict.SUPPORTED if holds[row.expect] else Verdict.REFUTED, Reason.COUNTED
 
 
 def worst(decisions: Iterable[Decision]) -> Decision:

@@ -5,8 +5,7 @@ from pathlib import Path
 from cnntention import device, provenance
 from cnntention.config import Study
 from cnntention.data.datasets import read_card
-from cnntention.models.registry import has_deterministic_form
-from cnntention.profiling.measure import profile
+from cnntention.profiling.measure import prepare, profile
 from cnntention.results import paths
 from cnntention.results.profiles import Profile
 
@@ -18,8 +17,7 @@ def profile_models(study: Study, dataset: str, out: Path, device_name: str) -> N
     shape = tuple(card["image"][side] for side in ("channels", "height", "width"))
     models = {name: study.models[name] for name in sorted(study.models_on(dataset))}
     where = device.choose(device_name, whole=True)
-    deterministic = all(has_deterministic_form(model) for model in models.values())
-    device.prepare_torch(settings.threads, where, deterministic=deterministic)
+    prepare(models, settings, where)
     profiles, source = profile(models, shape, card["classes"], settings, where, study.plugins)
     Profile(
         key=out.stem,

@@ -1,7 +1,8 @@
 """Cost of models on one image size: counts, and times, memory and energy on this machine.
 
-Times are comparable only if measured together. So all models are measured in one process and in turn, round after
-round: drift (clock, temperature, other load) affects all alike, and cancels in their ratio within a round.
+Times are comparable only if measured together. So all models are measured in turn, round after round: drift (clock,
+temperature, other load) affects all alike, and cancels in their ratio within a round. What a process keeps for all its
+rounds, such as where its memory lies, does not cancel: so there are several processes, one after another.
 """
 
 import gc
@@ -9,6 +10,8 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from cnntention import device as devices
 from cnntention.config import Model, Profiling
-from cnntention.models.registry import build, parameter_counts
+from cnntention.models.registry import build, has_deterministic_form, load_plugins, parameter_counts
 from cnntention.profiling import energy
-from cnntention.profiling.memory import batch_of, measure_memory, training_step
+from cnntention.profiling.memory import alone, batch_of, measure_memory, training_step
 from cnntention.results.profiles import ModelProfile
 
 Shape = tuple[int, int, int]
@@ -125,6 +129,42 @@ def measure_times(
 # --- all of it --------------------------------------------------------------------------------------------------
 
 
+def prepare(models: Mapping[str, Model], settings: Profiling, device: torch.device) -> None:
+    """Set torch, in each process alike."""
+    devices.prepare_torch(settings.threads, device, deterministic=all(map(has_deterministic_form, models.values())))
+
+
+def meter_of(device: torch.device) -> energy.Meter:
+    return energy.meter(f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None)
+
+
+def measured(
+    models: Mapping[str, Model],
+    shape: Shape,
+    classes: int,
+    settings: Profiling,
+    device: torch.device,
+    plugins: Sequence[str],
+) -> dict[str, dict[str, Any]]:
+    """What this process measures of each model: ModelProfile's times, one a round, and joules."""
+    load_plugins(plugins)
+    prepare(models, settings, device)
+    meter = meter_of(device)
+    nets = {n: build(m, shape[0], classes).to(device, memory_format=torch.channels_last) for n, m in models.items()}
+    calls = measure_times(nets, *batch_of(settings.batch_size, shape, classes, device), settings, meter)
+    return {
+        name: {f"{measurement}_ms": in_turn[name].times_ms for measurement, in_turn in calls.items()}
+        | {"inference_joules": each(calls["inference"][name], settings.batch_size, meter)}
+        | {"training_step_joules": each(calls["training_step"][name], 1, meter)}
+        for name in models
+    }
+
+
+def each(call: Call, parts: int, meter: energy.Meter) -> float | None:
+    """Joules of one of the `parts` of a call; None without a meter."""
+    return call.joules / call.calls / parts if meter.source else None
+
+
 def profile(
     models: Mapping[str, Model],
     shape: Shape,
@@ -135,29 +175,27 @@ def profile(
 ) -> tuple[dict[str, ModelProfile], str]:
     """(costs of the models on (C, H, W) images in fp32, source of the energy or why there is none).
 
-    Energy is the mean over all calls and rounds.
+    Energy is the mean over processes of the mean over calls. UserError if a process fails.
     """
-    gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}" if device.type == "cuda" else None
-    meter = energy.meter(gpu)
-    memory = {n: measure_memory(m, shape, classes, settings, device, plugins) for n, m in models.items()}
-    nets = {n: build(m, shape[0], classes).to(device, memory_format=torch.channels_last) for n, m in models.items()}
-    calls = measure_times(nets, *batch_of(settings.batch_size, shape, classes, device), settings, meter)
-    profiles = {
-        name: ModelProfile(
+    asked = models, shape, classes, settings, device, plugins
+    memory = {name: measure_memory(model, *asked[1:]) for name, model in models.items()}
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the processes below need it
+    # spawned, not forked: forks would share the layout of their memory
+    found = [alone(get_context("spawn"), measured, *asked) for _ in range(settings.processes)]
+    profiles = {}
+    for name, model in models.items():
+        columns = {column: [process[name][column] for process in found] for column in found[0][name]}
+        joules = {c: columns.pop(c) for c in list(columns) if c.endswith("joules")}
+        net = build(model, shape[0], classes)
+        profiles[name] = ModelProfile(
             parameters=parameter_counts(net),
-            **{f"{measurement}_ms": in_turn[name].times_ms for measurement, in_turn in calls.items()},
+            **columns,
+            **{column: None if None in values else float(np.mean(values)) for column, values in joules.items()},
             training_memory_bytes=memory[name][0],
             memory_source=memory[name][1],
-            inference_joules=each(calls["inference"][name], settings.batch_size, meter),
-            training_step_joules=each(calls["training_step"][name], 1, meter),
             macs=count_macs(net, shape),
             attention_matrix_bytes=attention_bytes(net, shape),
         )
-        for name, net in nets.items()
-    }
+    meter = meter_of(device)
     return profiles, meter.source or meter.reason
-
-
-def each(call: Call, parts: int, meter: energy.Meter) -> float | None:
-    """Joules of one of the `parts` of a call; None without a meter."""
-    return call.joules / call.calls / parts if meter.source else None

@@ -1,18 +1,21 @@
-"""A training step, and the memory that it needs."""
+"""A training step, the memory that it needs, and processes of their own."""
 
 import resource
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnntention.config import Model, Profiling
+from cnntention.errors import UserError, explained
 from cnntention.models.registry import build, load_plugins
 from cnntention.training.recipe import uncompiled
 
@@ -68,6 +71,18 @@ def growth(config: Model, shape: Shape, classes: int, settings: Profiling, plugi
     return resident()[1] - before
 
 
+def alone(context: BaseContext, function: Callable[..., Any], *args: Any) -> Any:
+    """The result of a function in a new process; UserError if that fails or is killed."""
+    try:
+        with ProcessPoolExecutor(1, context) as process:
+            return process.submit(function, *args).result()
+    except BrokenProcessPool:
+        raise UserError("a process that measures was killed; free memory, or lower profiling.batch_size.") from None
+    except RuntimeError as error:
+        said = str(error).strip().split("\n")[0]
+        raise explained(error) or UserError(f"a process that measures failed: {said}") from None
+
+
 def fresh() -> BaseContext:
     """A context for new processes. On Linux they are forks of a process that has only imported torch."""
     if sys.platform != "linux":
@@ -85,6 +100,5 @@ def measure_memory(config: Model, shape: Shape, classes: int, settings: Profilin
         torch.cuda.reset_peak_memory_stats(device)
         step()
         return torch.cuda.max_memory_allocated(device) - before, "CUDA allocator"
-    with ProcessPoolExecutor(1, fresh()) as process:
-        grown = process.submit(growth, config, shape, classes, settings, plugins).result()
+    grown = alone(fresh(), growth, config, shape, classes, settings, plugins)
     return grown, "resident set of a process of its own, on the CPU"

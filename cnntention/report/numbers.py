@@ -15,10 +15,21 @@ class Unit:
     difference: str = ""
     decimals: int | None = None
     """Empty: three significant digits."""
+    scale: float | None = None
+    """Factor of a difference, if it is another."""
+
+    @property
+    def of_difference(self) -> float:
+        return self.scale or self.factor
 
 
 def share(name: str) -> Unit:
     return Unit(name, 100, " %", " points", 2)
+
+
+def time(name: str) -> Unit:
+    """Differences of times are shares."""
+    return Unit(name, 1, " ms", " %", scale=100)
 
 
 UNITS = {
@@ -32,9 +43,9 @@ UNITS = {
     "road": Unit("ROAD of Grad-CAM"),
     **{f"norm_{name}": Unit(f"norm of the {name} weights") for name in ("query", "key", "value")},
     "head_diversity": Unit("divergence between heads", 1, " bits", " bits"),
-    "training_step_ratio": Unit("training time, relative", 1, "×", "×", 2),
-    "training_step_ms": Unit("training step", 1, " ms", " ms"),
-    "latency_ms": Unit("latency", 1, " ms", " ms"),
+    "training_step_ms": time("time of a training step"),
+    "inference_ms": time("inference time of a batch"),
+    "latency_ms": time("latency of one image"),
     "macs": Unit("MACs", 1e-6, " M", " M"),
 }
 
@@ -76,7 +87,7 @@ def bare(number: Any, metric: str) -> str:
 def signed(number: float, metric: str) -> str:
     """A difference without its unit: +0.13."""
     of = unit(metric)
-    text = digits(of.factor * number, of.decimals)
+    text = digits(of.of_difference * number, of.decimals)
     return text if text.startswith("−") else f"+{text}"
 
 
@@ -88,7 +99,7 @@ def difference(number: Any, metric: str) -> str:
 def size(number: Any, metric: str) -> str:
     """A difference without its sign: 0.13 points."""
     of = unit(metric)
-    return f"{digits(abs(of.factor * number), of.decimals)}{of.difference}" if known(number) else "–"
+    return f"{digits(abs(of.of_difference * number), of.decimals)}{of.difference}" if known(number) else "–"
 
 
 def interval(low: Any, high: Any, metric: str) -> str:

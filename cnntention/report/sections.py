@@ -140,8 +140,9 @@ def statistics(results: Results) -> list[str]:
         f"significant at {percent}. {shared(of)}".strip(),
         "Accuracies are equivalent if two one-sided t tests show that they differ by less than "
         f"{num.size(of.margin, 'test_accuracy')}; a significant difference that small is called negligible. An "
-        f"effect stays unseen if it would be detected with a power below {100 * of.power:g} %. Times differ if their "
-        "quartiles over rounds do not overlap.",
+        f"effect stays unseen if it would be detected with a power below {100 * of.power:g} %.",
+        "Times are compared within rounds, in which all models take turns, by a t test of the logarithm of their "
+        "ratio; n counts processes, each the mean of its rounds. MACs and other counts are compared as they are.",
         "All runs are compared, whatever their attention does. A claim is void if a precondition fails: attention that "
         "most runs do not use, different recipes, a test split used in training, maps that fail the sanity check, a "
         "control dataset that a model has not learned.",

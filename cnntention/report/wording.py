@@ -32,6 +32,10 @@ def margin(row: Row) -> str:
     return size(row["margin"], row["metric"])
 
 
+def better(row: Row) -> str:
+    return f"more accurate by over {margin(row)}"
+
+
 REASONS: dict[Reason, Callable[[Row], str]] = {
     Reason.SIGNIFICANT: lambda row: "the difference is significant",
     Reason.NEGLIGIBLE: lambda row: f"the difference is significant, and smaller than {margin(row)}",
@@ -41,17 +45,16 @@ REASONS: dict[Reason, Callable[[Row], str]] = {
     Reason.OUTSIDE_MARGIN: lambda row: f"the difference is larger than {margin(row)}",
     Reason.WITHIN_LOSS: lambda row: f"the loss is smaller than {margin(row)}",
     Reason.MARGIN_UNDECIDED: lambda row: f"the interval reaches beyond the margin of {margin(row)}",
-    Reason.CHEAPER_AND_BETTER: lambda row: f"{row['other_model']} is as cheap and significantly more accurate",
-    Reason.BETTER_PERHAPS_CHEAPER: lambda row: f"{row['other_model']} is significantly more accurate, maybe as cheap",
+    Reason.CHEAPER_AND_BETTER: lambda row: f"{row['other_model']} is as cheap, and {better(row)}",
+    Reason.BETTER_PERHAPS_CHEAPER: lambda row: f"{row['other_model']} is maybe as cheap, and {better(row)}",
     Reason.NO_RIVAL: lambda row: "no other model is as cheap",
-    Reason.APART: lambda row: "the quartiles do not overlap",
-    Reason.OVERLAP: lambda row: "the quartiles overlap",
+    Reason.COUNTED: lambda row: "it is counted, without error",
     Reason.NOT_MEASURED: lambda row: "it was not measured",
     Reason.NO_RUNS: lambda row: "the study has no such runs",
     Reason.NO_METRIC: lambda row: f"no table has the metric {row['metric']}",
     Reason.VALUES_MISSING: lambda row: f"some runs have no value{failing(row)}",
     Reason.TOO_FEW_SEEDS: lambda row: f"too few seeds for a test{of_seeds(row)}",
-    Reason.NO_SPREAD: lambda row: "the seeds do not differ, so no test applies",
+    Reason.NO_SPREAD: lambda row: "nothing varies, so no test applies",
     Reason.NOT_USED: lambda row: f"most runs do not use their attention{failing(row)}",
     Reason.OTHER_RECIPES: lambda row: "the models were trained by different recipes",
     Reason.TEST_SPLIT_USED: lambda row: f"the test split was used in training{failing(row)}",
@@ -105,8 +108,8 @@ def effect(row: Row) -> str:
     metric = row["metric"]
     if not known(row["effect"]):
         return "–"
-    if row["test"] == Test.QUARTILES:
-        return f"{value(row['mean'], metric)} against {value(row['mean_other'], metric)}"
+    if row["test"] == Test.COUNTED:
+        return " against ".join(value(row[mean], metric) for mean in ("mean", "mean_other") if known(row[mean]))
     if row["test"] == Test.BINOMIAL:
         low, high = (row["value"] + row[end] for end in ("low", "high"))
         return counted(round(row["mean"] * row["n"]), row["n"], low, high)

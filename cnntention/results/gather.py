@@ -13,7 +13,7 @@ from cnntention.results import paths, tables
 from cnntention.results.aggregate import cell_rows, dataset_rows, published_rows, shown_maps
 from cnntention.results.cards import write_card
 from cnntention.results.examined import EPOCH, ExaminedRun
-from cnntention.results.profiles import cost_rows
+from cnntention.results.profiles import cost_rows, round_rows
 from cnntention.results.records import Explanations, RunRecord
 from cnntention.results.rows import TABLES, Row, frame
 from cnntention.results.words import Ended, State
@@ -34,6 +34,7 @@ def write_tables(study: Study, out: Path, whole: Study | None = None, missing: S
         "road": rows_of(runs, tables.RoadRow, lambda run: run.explanations.road),
         "lookup": rows_of(runs, tables.LookUpRow, lambda run: run.explanations.lookup),
         "cost": cost_rows(study, whole),
+        "rounds": round_rows(study, whole),
         "datasets": dataset_rows(study),
     }
     frames = {name: frame(rows, TABLES[name]) for name, rows in made.items()}

@@ -23,7 +23,10 @@ EXAMINATION_FILES = (
 MAPS = "explanations.safetensors"
 """Of each cell's first run: the maps that the report shows."""
 SPLIT_FILES = ("card.json", "train.safetensors", "val.safetensors", "test.safetensors")
-TABLES = ("runs", "epochs", "gates", "modules", "maps", "road", "lookup", "cost", "datasets", "cells", "published")
+TABLES = (
+    *("runs", "epochs", "gates", "modules", "maps", "road", "lookup"),
+    *("cost", "rounds", "datasets", "cells", "published"),
+)
 TABLE_FILES = (*(f"{name}.csv" for name in TABLES), MAPS, "study.json", "card.json")
 VERDICT_FILES = ("tests.csv", "claims.csv", "looks.csv", "look.json", "card.json")
 STUDY_PARTS = ("tables", "verdicts", "report")

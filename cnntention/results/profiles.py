@@ -1,5 +1,6 @@
-"""The profile of a dataset's models, and the cost table made of it. Times in ms, memory in bytes, energy in joules."""
+"""The profile of a dataset's models, and the tables made of it. Times in ms, memory in bytes, energy in joules."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from cnntention.errors import UserError
 from cnntention.results import paths
 from cnntention.results.records import Parameters, Provenance
 from cnntention.results.rows import Record
-from cnntention.results.tables import CostRow
+from cnntention.results.tables import TIMES, CostRow, RoundRow
 
 
 class ModelProfile(Record):
@@ -22,11 +23,11 @@ class ModelProfile(Record):
     """Multiply-accumulates of one image's forward pass."""
     attention_matrix_bytes: int
     """One image's attention matrices, were they stored in fp32."""
-    latency_ms: list[float]
-    """Forward pass of one image, a median a round."""
-    inference_ms: list[float]
+    latency_ms: list[list[float]]
+    """Forward pass of one image: of each process its rounds, each the median of its calls."""
+    inference_ms: list[list[float]]
     """Forward pass of a batch."""
-    training_step_ms: list[float]
+    training_step_ms: list[list[float]]
     """Training step of a batch."""
     training_memory_bytes: int
     """What a first training step adds to memory at its peak."""
@@ -54,16 +55,32 @@ class Profile(Record):
     provenance: Provenance
 
 
-def cost_rows(study: Study, whole: Study | None = None) -> list[CostRow]:
-    """The rows of cost.csv; of a part of a study only those whose profile is there."""
-    rows = []
+def profiles(study: Study, whole: Study | None) -> Iterator[tuple[str, Profile]]:
+    """Each dataset and its profile; of a part of a study only where that is there."""
     for dataset in study.datasets_used():
-        path, names = Path(paths.profile_path(whole or study, dataset)), study.models_on(dataset)
+        path = Path(paths.profile_path(whole or study, dataset))
         if whole and not path.exists():
             continue
         profile = Profile.read(path)
         if profile.key != path.stem:
             raise UserError(f"{path}: is another profile, of key {profile.key}; delete it and run snakemake again.")
+        yield dataset, profile
+
+
+def round_rows(study: Study, whole: Study | None = None) -> Iterator[RoundRow]:
+    for dataset, profile in profiles(study, whole):
+        for name in study.models_on(dataset):
+            times = [getattr(profile.models[name], column) for column in TIMES]
+            for i, process in enumerate(zip(*times, strict=True), 1):
+                for j, values in enumerate(zip(*process, strict=True), 1):
+                    known = dict(zip(TIMES, values, strict=True))
+                    yield RoundRow(dataset=dataset, model=name, process=i, round=j, **known)
+
+
+def cost_rows(study: Study, whole: Study | None = None) -> list[CostRow]:
+    rows = []
+    for dataset, profile in profiles(study, whole):
+        names = study.models_on(dataset)
         base = next((profile.models[name] for name in names if not study.models[name].modules), None)
         batch = profile.settings["batch_size"]
         facts = {"dataset": dataset, "image": "x".join(map(str, profile.image)), "batch_size": batch}
@@ -82,8 +99,8 @@ def costs(model: ModelProfile, base: ModelProfile | None, batch: int) -> dict[st
         "macs": model.macs,
         "macs_ratio": model.macs / base.macs if base else None,
         "attention_matrix_bytes": model.attention_matrix_bytes,
-        **quartiles("latency_ms", model.latency_ms),
-        **quartiles("training_step_ms", model.training_step_ms),
+        "latency_ms": np.median(model.latency_ms),
+        "training_step_ms": np.median(model.training_step_ms),
         **quartiles("training_step_ratio", ratios),
         "inference_images_per_s": 1e3 * batch / np.median(model.inference_ms),
         "training_images_per_s": 1e3 * batch / np.median(model.training_step_ms),

@@ -57,7 +57,8 @@ class Test(StrEnum):
     INTERACTION = "difference in differences, t"
     BOSCHLOO = "Boschloo exact"
     BINOMIAL = "binomial exact"
-    QUARTILES = "quartiles of times"
+    RATIO = "t of log-ratios over processes"
+    COUNTED = "counted"
     NONE = "none"
 
 
@@ -75,8 +76,7 @@ class Reason(StrEnum):
     CHEAPER_AND_BETTER = "a rival is as cheap and more accurate"
     BETTER_PERHAPS_CHEAPER = "a rival is more accurate and perhaps as cheap"
     NO_RIVAL = "no rival is as cheap"
-    APART = "quartiles apart"
-    OVERLAP = "quartiles overlap"
+    COUNTED = "counted"
     NOT_MEASURED = "not measured"
     NO_RUNS = "no runs"
     NO_METRIC = "no such metric"

@@ -42,7 +42,7 @@ rule examine:
 
 
 rule profile:
-    """The cost of all models on a dataset's images, measured in turn in one process."""
+    """The cost of all models on a dataset's images, measured in turn, in several processes one after another."""
     input:
         get_profile_inputs,
     output:

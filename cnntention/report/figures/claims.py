@@ -31,7 +31,8 @@ def claims(results: "Results", _: str = ""):
         if len(shown):
             unit = numbers.unit(claim["metric"])
             counted = claim["metric"] in COUNTED or unit.difference != " points"
-            groups.setdefault(unit.name if counted else POINTS, []).append((claim, shown))
+            name = f"{unit.name},{unit.difference}" if unit.scale else unit.name
+            groups.setdefault(name if counted else POINTS, []).append((claim, shown))
     if not groups:
         sheet = theme.canvas(5, 0.8)
         sheet.text(0.5, 0.5, "No claim was tested.", ha="center", va="center")
@@ -48,8 +49,7 @@ def claims(results: "Results", _: str = ""):
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
         axes.set_xlabel(f"Difference, {unit}", fontsize=8.5)
     return sheet, (
-        "Each mark is one test: the difference, with its 95 % interval if it has any (of times: quartiles), its "
-        "colour and shape the verdict."
+        "Each mark is one test: the difference, with its 95 % interval if it has any, its colour and shape the verdict."
         " Right of 0, the first named is larger."
         + " Percentage points are on a logarithmic axis beyond ±1."
         * (POINTS in groups)
@@ -93,7 +93,7 @@ def panel(axes, entries: list, full: float) -> None:
 
 def mark(axes, y: float, test: "pd.Series") -> None:
     colour, marker = theme.COLOURS[test["verdict"]], theme.SHAPES[test["verdict"]]
-    factor = numbers.unit(test["metric"]).factor
+    factor = numbers.unit(test["metric"]).of_difference
     if numbers.known(test["low"], test["high"]):
         ends = [factor * test[end] for end in ("low", "high")]
         axes.plot(ends, [y, y], color=colour, linewidth=1.6, solid_capstyle="round")

@@ -34,6 +34,6 @@ def cost(results: "Results", _: str = ""):
         axes.margins(x=0.08)
         theme.rows(axes, rows["model"] + (", " + rows["image"] if rows["image"].nunique() > 1 else ""))
     return sheet, (
-        "Relative to the first model without attention on images of the same size. Bars: quartiles over rounds, in "
-        "which all models take turns in a single process."
+        "Relative to the first model without attention on images of the same size. Bars: quartiles over the rounds of "
+        "all processes; in a round all models take turns."
     )

@@ -4,8 +4,8 @@ from cnntention.results.rows import Row
 
 
 class CostRow(Row, table="cost"):
-    """A row a dataset and model: counts, and times of rounds taken in turn. Times are medians over rounds in ms, _q25
-    and _q75 their quartiles; a _ratio is to the first model without attention, within each round."""
+    """A row a dataset and model: counts, and medians of the times of rounds.csv. A _ratio is to the first model without
+    attention, of times within each round."""
 
     dataset: str
     """Name of the dataset."""
@@ -22,23 +22,15 @@ class CostRow(Row, table="cost"):
     attention_matrix_bytes: int
     """Bytes of one image's attention matrices, were they stored in fp32."""
     latency_ms: float
-    """Forward pass of one image."""
-    latency_ms_q25: float
-    """Lower quartile."""
-    latency_ms_q75: float
-    """Upper quartile."""
+    """Forward pass of one image, ms."""
     inference_images_per_s: float
     """Throughput of the forward pass."""
     training_step_ms: float
-    """Training step of one batch."""
-    training_step_ms_q25: float
-    """Lower quartile."""
-    training_step_ms_q75: float
-    """Upper quartile."""
+    """Training step of one batch, ms."""
     training_step_ratio: float | None
     """Training step, to the first model without attention."""
     training_step_ratio_q25: float | None
-    """Lower quartile."""
+    """Lower quartile over rounds."""
     training_step_ratio_q75: float | None
     """Upper quartile."""
     training_images_per_s: float
@@ -59,6 +51,25 @@ class CostRow(Row, table="cost"):
     """GPU, or CPU and threads."""
     commit: str
     """Git commit of the code."""
+
+
+class RoundRow(Row, table="rounds"):
+    """A row a round of a process and model: times in which all models took turns, each the median of its calls."""
+
+    dataset: str
+    """Name of the dataset."""
+    model: str
+    """Name of the model."""
+    process: int
+    """From 1; each is a new one."""
+    round: int
+    """From 1, within the process."""
+    latency_ms: float
+    """Forward pass of one image, ms."""
+    inference_ms: float
+    """Forward pass of one batch, ms."""
+    training_step_ms: float
+    """Training step of one batch, ms."""
 
 
 class DatasetRow(Row, table="datasets"):

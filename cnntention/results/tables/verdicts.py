@@ -6,7 +6,8 @@ from cnntention.results.words import Declared, Reason, Test, Verdict
 
 class TestRow(Row, table="tests"):
     """A row a test: two cells of an experiment, or one and a number, compared on a metric. Tests of no claim compare an
-    experiment's models with its baseline. Effects, intervals and margins are in the metric's unit."""
+    experiment's models with its baseline. Effects, intervals and margins are in the metric's unit; of times they are
+    shares, how much longer the first takes: ratio - 1."""
 
     __test__ = False  # not for pytest
 
@@ -17,7 +18,7 @@ class TestRow(Row, table="tests"):
     family: str
     """Claims, or tests of no claim, that share a chance of a false alarm."""
     metric: str
-    """A column of runs, modules (mean over a run's) or cost."""
+    """A column of runs or modules (mean over a run's), a count of cost, or a time of rounds."""
     expect: str
     """higher, lower, equal, not-lower or front."""
     dataset: str
@@ -39,9 +40,9 @@ class TestRow(Row, table="tests"):
     test: Test
     """How it was tested."""
     n: int
-    """Runs of the cell."""
+    """Runs of the cell; of times, processes that measured them."""
     n_other: int | None
-    """Runs of the other."""
+    """Runs of the other; of times, the same processes."""
     mean: float | None
     """Mean of the cell."""
     sd: float | None
@@ -51,23 +52,25 @@ class TestRow(Row, table="tests"):
     sd_other: float | None
     """Its sample standard deviation."""
     effect: float | None
-    """The first mean less the second, less that of the control."""
+    """The first mean less the second, less that of the control; of times the geometric mean over processes of the
+    first over the second, over that of the control, less 1."""
     low: float | None
     """Lower end of its interval: 95 %, or where several looks share alpha 1 - level. Of a counted metric only beside a
     number, by Clopper and Pearson."""
     high: float | None
-    """Upper end. Of times: what the quartiles of both leave open."""
+    """Upper end."""
     p: float | None
     """Two-sided p-value of no difference."""
     p_welch: float | None
     """Of a test that is paired by seed: Welch's p-value beside it."""
     p_margin: float | None
-    """P-value of a difference within the margin, by two one-sided tests; of expect not-lower, of no loss beyond it."""
+    """P-value of a difference within the margin, by two one-sided tests; of expect not-lower and front,
+    of no loss beyond it. Of times the margin is a ratio of 1 + margin, or of 1 / (1 + margin)."""
     level: float | None
     """The two-sided level of the test: alpha, or where several looks share that, the part of the look that decided."""
     p_adjusted: float | None
-    """The p-value that decides, p_margin of expect equal and not-lower and p of others, times alpha / level, adjusted
-    over the family, in which each claim counts once. It is held against alpha."""
+    """The p-value that decides, p_margin of expect equal, not-lower and front and p of others, times alpha / level,
+    adjusted over the family, in which each claim counts once. It is held against alpha."""
     tests: int
     """Claims, or tests of no claim, in the family."""
     mde: float | None
