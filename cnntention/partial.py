@@ -42,11 +42,15 @@ def reduced(study: Study, kept: Collection[Run]) -> Study:
     """The study with these of its runs alone."""
     experiments = {}
     for name in study.study.experiments:
+        if study.experiments[name].tuning and not set(study.runs_of(name)) <= set(kept):
+            continue  # nothing can be said of the best trials as long as there may be better ones
         seeds: dict[tuple[str, str, str], list[int]] = {}
         for run in study.runs_of(name):
             if run in kept:
                 seeds.setdefault((run.dataset, run.model, run.recipe), []).append(run.seed)
-        if seeds:
+        if study.experiments[name].tuning:
+            experiments[name] = study.experiments[name]
+        elif seeds:
             grid = [Grid(datasets=d, models=m, recipes=r, seeds=of) for (d, m, r), of in seeds.items()]
             experiments[name] = study.experiments[name].model_copy(update={"grid": tuple(grid)})
     info = study.study.model_copy(update={"experiments": tuple(experiments)})

@@ -77,12 +77,15 @@ def compared(study: Study, claim: Claim) -> list[Cell]:
 
 def decided_by(study: Study, claim: Claim) -> str:
     """The digest of all that decides a claim: itself, the statistics, and its runs with their seeds and examination."""
-    grids, known, cells = study.experiments[claim.experiment].grid, study.cells(claim.experiment), []
+    experiment, known, cells = claim.experiment, study.cells(claim.experiment), []
+    tuning = study.experiments[experiment].tuning
     for d, m, r in compared(study, claim):
-        own = [grid for grid in grids if d in grid.datasets and m in grid.models and r in grid.recipes]
+        own = [grid for grid in study.experiments[experiment].grid if (d, m, r.removesuffix("-tuned")) in grid]
+        own = own or [grid for grid in study.experiments[experiment].grid if (d, m, r) in grid]
         seeds = [grid.model_dump(mode="json")["seeds"] for grid in own]
-        keys = [study.run(d, m, r, seed=0).key, study.examination_key(d)] if (d, m, r) in known else []
-        cells.append([d, m, r, seeds, keys])
+        recipes = [name for grid in own for name in study.trained(experiment, grid)] if tuning else [r]
+        keys = [study.run(d, m, name, seed=0).key for name in recipes] if (d, m, r) in known else []
+        cells.append([d, m, r, seeds, [*keys, study.examination_key(d)] if keys else []])
     parts = {"claim": claim.model_dump(mode="json"), "statistics": study.statistics.model_dump(mode="json")}
     if claim.metric in (*FRONTS, *COUNTS, *TIMES):
         parts["profiling"] = [study.profiling.model_dump(mode="json"), versions.PROFILING]

@@ -195,3 +195,33 @@ def test_no_seeds_are_trained_for_a_time():
     assert claims[0].verdict is Verdict.UNDECIDED
     look = next_look(study, tests, claims, known.runs, 1)
     assert (look.reached, look.ended) == ({}, Ended.AT_MOST)
+
+
+# --- tuning ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_model_gets_the_same_trials_and_its_best_is_compared():
+    """Validation prefers trial 1 for tiny and trial 2 for hard; test accuracy is of the trial as well."""
+    config = adaptive({"Hard": {"model": "hard"}}, ["tiny", "hard"]).model_dump(mode="json")
+    config["experiments"]["first"]["tuning"] = {"trials": 3, "lr": [0.1, 0.01, 0.001], "weight_decay": [0, 1e-4]}
+    study = parse_study(config)
+    assert parse_study(study.model_dump(mode="json")) == study
+    assert [len({run.recipe for run in study.runs() if run.model == model}) for model in ("tiny", "hard")] == [3, 3]
+    assert len(study.runs()) == 6
+    optimizers = [study.recipes[f"brief-trial{i}"].optimizer for i in range(3)]
+    assert len({(of.lr, of.weight_decay) for of in optimizers}) == 3
+    of, best = planted(study, {"hard": 9.0}, 1), {"tiny": "brief-trial1", "hard": "brief-trial2"}
+    known = lambda run: of(run) | {"val_accuracy": 0.9 if run.recipe == best[run.model] else 0.5}  # noqa: E731
+    end, tests, (claim,), taken = settle(study, known)
+    assert claim.verdict is Verdict.SUPPORTED
+    (test,) = tests
+    assert (test.recipe, test.other_recipe, test.n) == ("brief-tuned", "brief-tuned", 3)
+    assert taken[0].reached == {f"cues/{model}/{recipe}": 3 for model, recipe in best.items()}
+    assert len(end.runs()) == 6 + 2 * 2
+
+
+def test_more_trials_than_the_grid_has_are_refused():
+    config = adaptive({}, ["tiny"]).model_dump(mode="json")
+    config["experiments"]["first"]["tuning"] = {"trials": 3, "lr": [0.1, 0.01], "weight_decay": 0}
+    with pytest.raises(UserError, match=r"first.tuning: trials: the grid has 2 combinations \(it is 3\)"):
+        parse_study(config)

@@ -69,8 +69,9 @@ def check_claims(study: "Study") -> None:
             "dataset": (*claim.datasets, claim.control, claim.learned),
         }
         for kind, names in asked.items():
+            known = {*getattr(study, f"{kind}s"), *(r for _, _, r in study.cells(claim.experiment) if kind == "recipe")}
             for entry in filter(None, names):
-                require(entry, getattr(study, f"{kind}s"), f"claims.{name}", kind)
+                require(entry, known, f"claims.{name}", kind)
         try:
             gate(claim, study.cells(claim.experiment))
         except ValueError as error:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from cnntention.config.base import Name, Strict, one_or_many, shown
+from cnntention.config.tuning import Tuning
 
 
 class UntilDecided(Strict):
@@ -72,6 +73,8 @@ class Experiment(Strict):
     """The model that the others are compared with."""
     grid: Annotated[tuple[Grid, ...], BeforeValidator(one_or_many), Field(min_length=1)]
     """A grid of runs, or a list of grids."""
+    tuning: Tuning | None = None
+    """Learning rates and weight decays to try, the same for every model. Claims on it compare the best of each."""
 
 
 class PublishedResult(Strict):

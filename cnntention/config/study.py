@@ -25,6 +25,7 @@ from cnntention.config.experiments import (
 from cnntention.config.models import ATTENTION_OPTIONS, Model
 from cnntention.config.plugins import definitions, hashes
 from cnntention.config.recipes import Recipe
+from cnntention.config.tuning import trial, tuned, with_trials
 
 
 class Study(Strict):
@@ -66,6 +67,8 @@ class Study(Strict):
         if not isinstance(data, Mapping):
             return data
         sections = {name: data[name] for name in ("datasets", "models", "recipes") if name in data}
+        if isinstance(sections.get("recipes"), Mapping):
+            sections["recipes"] = with_trials(sections["recipes"], data.get("experiments"))
         return dict(data) | {n: extended(n, e) if isinstance(e, Mapping) else e for n, e in sections.items()}
 
     @model_validator(mode="after")
@@ -139,34 +142,44 @@ class Study(Strict):
             self.run(dataset, model, recipe, seed): None
             for grid in self.experiments[experiment].grid
             for dataset in grid.datasets
-            for recipe in grid.recipes
+            for recipe in self.trained(experiment, grid)
             for model in grid.models
-            for seed in self.seeds(grid, (dataset, model, recipe))
+            for seed in self.seeds(experiment, grid, (dataset, model, recipe))
         }
         return list(runs)
 
-    def seeds(self, grid: Grid, cell: Cell) -> Sequence[int]:
-        """Of a cell of a grid, as many as its looks have reached."""
-        if isinstance(grid.seeds, tuple):
-            return grid.seeds
-        return range(min(self.reached.get("/".join(cell), self.statistics.sequential.looks[0]), self.at_most(grid)))
+    def trained(self, experiment: str, grid: Grid) -> list[str]:
+        """The recipes of a grid's runs: of a tuned experiment those of all trials."""
+        of = self.experiments[experiment].tuning
+        return [trial(name, i) for name in grid.recipes for i in range(of.trials)] if of else list(grid.recipes)
 
-    def at_most(self, grid: Grid) -> int:
+    def every_seed(self, grid: Grid) -> Sequence[int]:
         """The seeds that a cell of the grid may get."""
         if isinstance(grid.seeds, tuple):
-            return len(grid.seeds)
-        return grid.seeds.at_most or self.statistics.sequential.looks[-1]
+            return grid.seeds
+        return range(grid.seeds.at_most or self.statistics.sequential.looks[-1])
+
+    def seeds(self, experiment: str, grid: Grid, cell: Cell) -> Sequence[int]:
+        """Those that a cell of the grid has: as many as its looks have reached; of a trial at first a single one."""
+        every = self.every_seed(grid)
+        if self.experiments[experiment].tuning:
+            return every[: self.reached.get("/".join(cell), 1)]
+        if isinstance(grid.seeds, tuple):
+            return every
+        return every[: self.reached.get("/".join(cell), self.statistics.sequential.looks[0])]
 
     @property
     def adaptive(self) -> bool:
-        """Whether it asks for more seeds until its claims are decided."""
-        grids = (grid for name in self.study.experiments for grid in self.experiments[name].grid)
-        return any(not isinstance(grid.seeds, tuple) for grid in grids)
+        """Whether its runs depend on its results: more seeds until claims are decided, or of the best trials alone."""
+        own = [self.experiments[name] for name in self.study.experiments]
+        return any(of.tuning or any(not isinstance(grid.seeds, tuple) for grid in of.grid) for of in own)
 
     def cells(self, experiment: str) -> list[Cell]:
-        """(dataset, model, recipe) of the experiment's runs, each once, in the order of its grids."""
-        grids = self.experiments[experiment].grid
-        return list(dict.fromkeys((d, m, r) for g in grids for d in g.datasets for r in g.recipes for m in g.models))
+        """(dataset, model, recipe) that the experiment compares, each once, in the order of its grids."""
+        of = self.experiments[experiment]
+        named = tuned if of.tuning else str
+        cells = ((d, m, named(r)) for g in of.grid for d in g.datasets for r in g.recipes for m in g.models)
+        return list(dict.fromkeys(cells))
 
     @cached_property
     def shown(self) -> frozenset["Run"]:

@@ -14,6 +14,7 @@ from cnntention.config import Study
 from cnntention.config.claims import Cell
 from cnntention.results.rows import read_table
 from cnntention.results.tables import CELL, RUN, TIMES
+from cnntention.results.tuning import chosen, relabelled
 from cnntention.results.words import State
 
 
@@ -37,7 +38,8 @@ class Evidence:
     def of(self, study: Study, experiment: str) -> Self:
         """The runs that an experiment asks for: another may have trained more seeds of the same cell."""
         wanted = {run.folder for run in study.runs_of(experiment)}
-        return replace(self, runs=self.runs[self.runs["folder"].isin(wanted)])
+        runs = self.runs[self.runs["folder"].isin(wanted)]
+        return replace(self, runs=relabelled(runs, chosen(study, experiment, runs)))
 
     @cached_property
     def _groups(self) -> dict[Cell, pd.DataFrame]:

@@ -8,11 +8,13 @@ import pandas as pd
 from cnntention import files, provenance
 from cnntention.config import Study
 from cnntention.config.claims import Cell
+from cnntention.config.experiments import Grid
 from cnntention.judging.sequential import SPENDING
 from cnntention.results import looks, paths
 from cnntention.results.looks import Ended, Look
 from cnntention.results.rows import frame, read_table, typed
 from cnntention.results.tables import CELL, ClaimRow, LookRow, TestRow
+from cnntention.results.tuning import chosen
 from cnntention.results.words import Reason, Test, Verdict
 
 Growth = Mapping[Cell, int]
@@ -45,17 +47,38 @@ def identity(row: object) -> Identity:
     return tuple(None if value != value else value for value in values)  # pandas has NaN for None
 
 
-def growth(study: Study, test: TestRow) -> dict[Cell, int]:
-    """The seeds that the cells of a test may get at the next look; none if it has all that it may have."""
+def growth(study: Study, test: TestRow, choice: Mapping[Cell, Cell]) -> dict[Cell, int]:
+    """The seeds that the cells of a test may get at the next look; none if it has all that it may have.
+
+    `choice`: of a tuned experiment the trial that each of its cells is.
+    """
     wanted: dict[Cell, int] = {}
-    for cell in cells(test):
+    for cell in (choice.get(cell, cell) for cell in cells(test)):
         for grid in study.experiments[test.experiment].grid:
-            if isinstance(grid.seeds, tuple) or cell not in grid:
+            if isinstance(grid.seeds, tuple) or not holds(study, test.experiment, grid, cell):
                 continue
-            now, most = len(study.seeds(grid, cell)), study.at_most(grid)
+            now, most = len(study.seeds(test.experiment, grid, cell)), len(study.every_seed(grid))
             later = [look for look in study.statistics.sequential.looks if now < look <= most]
             if later:
                 wanted[cell] = max(wanted.get(cell, 0), later[0])
+    return wanted
+
+
+def holds(study: Study, experiment: str, grid: Grid, cell: Cell) -> bool:
+    """Whether a grid trains a cell."""
+    return cell[0] in grid.datasets and cell[1] in grid.models and cell[2] in study.trained(experiment, grid)
+
+
+def after_tuning(study: Study, experiment: str, choice: Mapping[Cell, Cell]) -> dict[Cell, int]:
+    """The seeds with which chosen trials are compared at first, of those that have fewer."""
+    wanted: dict[Cell, int] = {}
+    for cell in choice.values():
+        for grid in study.experiments[experiment].grid:
+            if holds(study, experiment, grid, cell):
+                most = len(study.every_seed(grid))
+                goal = most if isinstance(grid.seeds, tuple) else min(most, study.statistics.sequential.looks[0])
+                if len(study.seeds(experiment, grid, cell)) < goal:
+                    wanted[cell] = goal
     return wanted
 
 
@@ -78,10 +101,11 @@ def next_look(
     """What the verdicts of this look lead to: the cheapest claims first, as far as the budget reaches."""
     undecided = [claim.claim for claim in claims if claim.verdict is Verdict.UNDECIDED]
     wanted: dict[str, dict[Cell, int]] = {name: {} for name in undecided}
+    choices = {name: chosen(study, name, runs) for name in study.study.experiments}
     for test in tests:
         helps = test.reason in MORE_SEEDS_HELP and test.test is not Test.RATIO  # times are of processes, not of runs
         if test.claim in wanted and test.verdict is Verdict.UNDECIDED and helps:
-            wanted[test.claim] = most_of(wanted[test.claim], growth(study, test))
+            wanted[test.claim] = most_of(wanted[test.claim], growth(study, test, choices[test.experiment]))
     hours = {cell: part["hours"] for cell, part in runs.groupby(CELL, sort=False)}
 
     def price(of: Growth) -> float:
@@ -89,17 +113,19 @@ def next_look(
 
     spent, budget = float(runs["hours"].sum()), getattr(study.statistics.sequential, "budget", None)
     prices = {name: price(of) for name, of in wanted.items() if of}
-    chosen: dict[Cell, int] = {}
+    more: dict[Cell, int] = {}
+    for name, choice in choices.items():  # a tuned experiment is of no use without them
+        more = most_of(more, after_tuning(study, name, choice))
     for name in sorted(prices, key=prices.__getitem__):
-        both = most_of(chosen, wanted[name])
+        both = most_of(more, wanted[name])
         if budget is None or spent + price(both) <= budget:
-            chosen = both
+            more = both
     ended = None
-    if not chosen:
+    if not more:
         open_end = Ended.BUDGET if prices else Ended.AT_MOST if undecided else Ended.DECIDED
         ended = open_end if study.adaptive else Ended.FIXED
-    reached = study.reached | {"/".join(cell): most for cell, most in chosen.items()} if chosen else {}
-    return Look(number=number, claims=prices, spent=spent, price=price(chosen), reached=reached, ended=ended)
+    reached = study.reached | {"/".join(cell): most for cell, most in more.items()} if more else {}
+    return Look(number=number, claims=prices, spent=spent, price=price(more), reached=reached, ended=ended)
 
 
 def most_of(a: Growth, b: Growth) -> dict[Cell, int]:

@@ -10,11 +10,13 @@ import pandas as pd
 
 from cnntention import files
 from cnntention.config import Study, parse_study
+from cnntention.config.claims import Cell
 from cnntention.errors import UserError
 from cnntention.results import looks
 from cnntention.results.looks import Look
 from cnntention.results.rows import TABLES, read_table
 from cnntention.results.tables import CELL, RUN
+from cnntention.results.tuning import chosen, relabelled
 from cnntention.results.verification import Verification
 
 VERDICTS = ("tests", "claims", "looks")
@@ -39,7 +41,11 @@ class Results:
         wanted = [(run.dataset, run.model, run.recipe, run.seed) for run in self.study.runs_of(experiment)]
         rows = self.frames[name]
         part = pd.DataFrame(wanted, columns=RUN).astype(dict.fromkeys(CELL, rows["dataset"].dtype) | {"seed": "Int64"})
-        return part.merge(rows, on=RUN)
+        return relabelled(part.merge(rows, on=RUN), self.chosen(experiment))
+
+    def chosen(self, experiment: str) -> dict[Cell, Cell]:
+        """Of a tuned experiment the chosen trial of each cell that it compares."""
+        return chosen(self.study, experiment, self.frames["runs"])
 
     def of(self, name: str, experiment: str) -> pd.DataFrame:
         """The rows of a table with a column `experiment`."""

@@ -11,6 +11,7 @@ from cnntention.report.catalogue import asks_for_life, attends
 from cnntention.report.certificate import certificate
 from cnntention.report.document import Code, Counts, Facts, Fold, Picture, Section, Text
 from cnntention.report.reading import Results
+from cnntention.report.tuning import tuning
 
 Pictures = dict[tuple[str, str], Picture]
 """(kind, experiment) -> the figure."""
@@ -78,6 +79,7 @@ def answered(results: Results, name: str, pictures: Pictures) -> Iterator:
     yield tables.scores(results, name)
     if claims:
         yield claims
+    yield from tuning(results, name)
     yield Fold("How the models learned", (*shown("learning"), tables.learning(results, name)))
     if attends(results.study, name):
         title = "Accuracy and gates" if of_life else "Is the attention alive, and used?"

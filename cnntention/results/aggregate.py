@@ -12,6 +12,7 @@ from cnntention.data.archives import bare
 from cnntention.data.datasets import read_card
 from cnntention.results import paths, tables
 from cnntention.results.examined import ExaminedRun
+from cnntention.results.tuning import chosen, relabelled
 from cnntention.results.words import Ended
 
 SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's Grad-CAM grids
@@ -20,7 +21,8 @@ SHOWN_IMAGES = 8  # of the seeded sample, beside the showcase, in the report's G
 def cell_rows(study: Study, runs: pd.DataFrame) -> Iterator[tables.CellRow]:
     for experiment in study.study.experiments:
         wanted = {run.folder for run in study.runs_of(experiment)}
-        groups = runs[runs["folder"].isin(wanted)].groupby(tables.CELL, sort=False)
+        own = runs[runs["folder"].isin(wanted)]
+        groups = relabelled(own, chosen(study, experiment, own)).groupby(tables.CELL, sort=False)
         for (dataset, model, recipe), cell in groups:
             scores, sound = cell["test_accuracy"], cell[cell["ended"] != Ended.DIVERGED]
             sound = sound[sound["modules"] > 0]

@@ -164,7 +164,7 @@ def accuracies(study: Study, name: str, top1: dict[Run, float | None]) -> Iterat
         return
     yield Text.assemble("\n", (name, "bold"), ": test accuracy so far, mean ± sd over seeds")
     made = table("dataset/model/recipe", "%", "n", "solved")
-    for cell in study.cells(name):
+    for cell in dict.fromkeys((run.dataset, run.model, run.recipe) for run in runs):
         values = [top1[run] for run in runs if (run.dataset, run.model, run.recipe) == cell]
         known = [value for value in values if value is not None]
         mean = f"{100 * statistics.fmean(known):.2f}" if known else "–"

@@ -68,7 +68,8 @@ def maps(results: "Results", experiment: str):
 
 def strips(results: "Results", experiment: str, prefix: str) -> dict[str, list[Strip]]:
     """Of an experiment's first datasets, the maps whose name begins so; of one recipe if there are many."""
-    cells, arrays = results.study.cells(experiment), results.tensors
+    of, arrays = results.chosen(experiment), results.tensors
+    cells = [of.get(cell, cell) for cell in results.study.cells(experiment)]
     made = {}
     for dataset in list(dict.fromkeys(cell[0] for cell in cells))[:BLOCKS]:
         part = [(m, r) for d, m, r in cells if d == dataset]
