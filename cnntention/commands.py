@@ -16,9 +16,9 @@ def latest(args: argparse.Namespace) -> Study:
 
 
 def configured(args: argparse.Namespace) -> Study:
-    """The study, with the plugins' attention kinds known and checked."""
+    """The study, with the attention kinds of plugins and timm known and checked."""
     study = load(args.config)
-    if study.plugins:
+    if study.foreign:
         from cnntention.models.registry import check
 
         check(study)

@@ -50,7 +50,8 @@ def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
     data, out = paths.data_folder(study, run.dataset), Path(paths.examination_folder(study, run))
     record, card = RunRecord.of(run), read_card(data)
     batches = load_batches(data, study.datasets[run.dataset], "test", where)
-    model = build(config, card["image"]["channels"], card["classes"], run.seed)
+    channels, *size = (card["image"][side] for side in ("channels", "height", "width"))
+    model = build(config, channels, card["classes"], run.seed, tuple(size))
     read_weights(Path(run.folder) / "model.safetensors", record.weights_sha256, model)
     return Opened(record, out, card, batches, model.to(where, memory_format=torch.channels_last).eval(), where)
 

@@ -121,7 +121,7 @@ def test_every_key_has_a_description(part):
 def test_options_and_registry_agree():
     assert set(ATTENTION_OPTIONS) == set(KINDS)
     for kind, options in ATTENTION_OPTIONS.items():
-        assert set(options.model_fields) - {"kind"} == options_of(KINDS[kind])
+        assert set(options.model_fields) - {"kind", "control"} == options_of(KINDS[kind])
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,10 @@ SMALL = {
     "self-attention": everywhere(kind="self-attention", gate_init=0.5),
     "multi-head": everywhere(kind="multi-head", heads=4, gate_init=0.5),
     "cbam": everywhere(kind="cbam", reduction=4),
+    "simam": everywhere(kind="simam"),
+    "triplet": everywhere(kind="triplet"),
+    "bam": everywhere(kind="bam", reduction=4),
+    "timm": everywhere(kind="timm", name="se"),
     "plain": Model(depth=8, width=8),
 }
 
@@ -83,7 +87,7 @@ def test_net_attention_holds_all_attention_and_nothing_else(kind, placement, sev
     assert set(found.values()) == {module for module in net.modules() if type(module) is KINDS[kind]}
     for module in found.values():
         module.register_forward_hook(lambda module, *_: used.append(module))
-    net(torch.randn(1, 3, 8, 8))
+    net(torch.randn(2, 3, 8, 8))
     assert used == list(found.values())
     own = {name for name, _ in net.named_parameters() if name.startswith("attention.")}
     plain = {name for name, _ in build(Model(depth=14, width=8), 3, 10).named_parameters()}

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cnntention.config.models import ATTENTION_OPTIONS
+from cnntention.config.attention import ATTENTION_OPTIONS
 from cnntention.errors import UserError
 
 OURS = Path(__file__).parents[1].name  # our package beside a plugin: `versions` counts its changes

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cnntention.config.attention import ATTENTION_OPTIONS
 from cnntention.config.base import merge, nearest, shown
-from cnntention.config.models import ATTENTION_OPTIONS
 from cnntention.config.study import Study
 from cnntention.errors import UserError
 

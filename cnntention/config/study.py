@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from cnntention import versions
+from cnntention.config.attention import ATTENTION_OPTIONS
 from cnntention.config.base import Name, Strict, digest, extended, require
 from cnntention.config.checks import check_claims, check_experiments
 from cnntention.config.claims import Cell, Claim, Statistics
@@ -22,7 +23,7 @@ from cnntention.config.experiments import (
     PublishedResult,
     StudyInfo,
 )
-from cnntention.config.models import ATTENTION_OPTIONS, Model
+from cnntention.config.models import Model
 from cnntention.config.plugins import definitions, hashes
 from cnntention.config.recipes import Recipe
 from cnntention.config.tuning import trial, tuned, with_trials
@@ -87,6 +88,11 @@ class Study(Strict):
                 for options in slot:
                     require(options.kind, ATTENTION_OPTIONS, f"models.{name}.attention.{stage}.kind", "attention kind")
         return self
+
+    @property
+    def foreign(self) -> bool:
+        """Whether modules of plugins or timm are used, which `models.registry.check` must try."""
+        return bool(self.plugins) or any("timm" in self.models[run.model].kinds for run in self.runs())
 
     @cached_property
     def _definitions(self) -> dict[str, set]:

@@ -80,10 +80,15 @@ def identity(module: nn.Module) -> Patch:
 
 
 def mean_effect(module: nn.Module, measured: Measured) -> Patch:
-    """x + the mean of module(x) - x; for CBAM, which multiplies, attend(x) is x times the mean gates."""
+    """x + the mean of module(x) - x; x times the mean gate of modules that multiply.
+
+    For CBAM attend(x) is x times the means of its two gates.
+    """
     if isinstance(module, CBAM):
         factor = measured.gates["channel"].mean(0)[:, None, None] * measured.gates["spatial"].mean(0)  # (C, H, W)
         return module, "attend", lambda x: x * factor
+    if measured.gate is not None:
+        return module, "forward", lambda x: x * measured.gate
     return module, "forward", lambda x: x + measured.mean_effect
 
 

@@ -11,6 +11,7 @@ from cnntention.data.augment import Batches
 from cnntention.evaluation.ablation import INTACT, WITHOUT_ALL, Recorded, ablate, compare, record
 from cnntention.evaluation.diagnostics import Batch, Measured, describe, measure
 from cnntention.models.attention import KINDS
+from cnntention.models.controls import uncontrolled
 from cnntention.models.registry import attention_modules, attention_state
 from cnntention.results.records import Diagnosis
 from cnntention.results.tables import ModuleState
@@ -86,7 +87,7 @@ def describe_module(
     net: nn.Module, name: str, measured: Measured, hits: dict[tuple[str, str], Tensor], settings: Diagnostics
 ) -> ModuleState:
     drops = {trial: compare(of, hits[INTACT]) for (owner, trial), of in hits.items() if owner == name}
-    weights, module = attention_state(net), dict(attention_modules(net))[name]
+    weights, module = attention_state(net), uncontrolled(dict(attention_modules(net))[name])
     kind = next(kind for kind, cls in KINDS.items() if cls is type(module))
     row = {"module": name, "kind": kind, "gate": weights.get(f"{name}.gate")}
     row |= {f"norm_{part}": weights.get(f"{name}.{part}") for part in ("query", "key", "value")}

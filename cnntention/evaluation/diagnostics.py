@@ -1,7 +1,8 @@
 """Measures of attention modules of any kind, by forward hooks.
 
 All kinds: the effect on the features. Further measures depend on what the module's `maps(x)` returns: "attention"
-(B, heads, L, L) of dot-product attention; "channel" (B, C) and "spatial" (B, H, W) gates.
+(B, heads, L, L) of dot-product attention; "channel" (B, C) and "spatial" (B, H, W) gates. Of a module that multiplies
+and returns no gates, those it has in effect are measured.
 """
 
 from collections import defaultdict
@@ -14,6 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from cnntention.config import Alive
+from cnntention.evaluation.effective import EffectiveGate
+from cnntention.models.attention import CBAM
+from cnntention.models.controls import Constant, Shut, uncontrolled
 from cnntention.models.registry import attention_modules
 from cnntention.models.resnet import ResNet
 from cnntention.results.words import State
@@ -37,12 +41,19 @@ class Measured:
     """Gate values of all images: "channel" (N, C), "spatial" (N, H, W); empty for other kinds."""
     attention: dict[str, Tensor]
     """Means of `attention_measures` over the mapped images, and "uniform_distance"; empty for other kinds."""
+    gate: Tensor | None = None
+    """(C, H, W): mean gate of a module that multiplies; None for CBAM, which has `gates`, and for modules that add."""
+    spread: float | None = None
+    """How much the effective gate varies between images; 0 for `control: constant`, None if not measured."""
 
 
 class Watch:
     """A forward hook that collects a module's measures; attention maps only for the first `map_images` images."""
 
-    def __init__(self, map_images: int):
+    def __init__(self, module: nn.Module, map_images: int):
+        multiplies = getattr(uncontrolled(module), "multiplies", False) and not isinstance(module, CBAM | Shut)
+        self.effective = EffectiveGate() if multiplies else None
+        self.constant = isinstance(module, Constant)
         self.map_images, self.mapped = map_images, 0
         self.changes: list[Tensor] = []
         self.effect: Tensor | float = 0.0
@@ -54,6 +65,8 @@ class Watch:
         effect = output - x
         self.changes.append(norms(effect) / norms(x).clamp_min(1e-12))
         self.effect = self.effect + effect.sum(0)
+        if self.effective is not None:
+            self.effective.add(x, output)
         kinds = module.maps(x[:1]) if hasattr(module, "maps") else {}
         if "attention" in kinds:
             self.measure_maps(module, x[: self.map_images - self.mapped], MAP_ELEMENTS // kinds["attention"].numel())
@@ -75,7 +88,12 @@ class Watch:
         changes = torch.cat(self.changes)
         gates = {name: torch.cat(values) for name, values in self.gates.items()}
         attention = {name: torch.cat(values).mean(0).cpu() for name, values in self.attention.items()}
-        return Measured(changes.mean().item(), self.effect / len(changes), gates, attention)
+        gate, spread = None, 0.0 if self.constant else None
+        if self.effective is not None:
+            gate = self.effective.mean()
+            if not gates:
+                gates, spread = self.effective.gates(), self.effective.spread()
+        return Measured(changes.mean().item(), self.effect / len(changes), gates, attention, gate, spread)
 
 
 @torch.no_grad()
@@ -90,7 +108,7 @@ def measure(
     watches: dict[str, Watch] = {}
     with ExitStack() as hooks:
         for name, module in attention_modules(net):
-            watches[name] = Watch(map_images)
+            watches[name] = Watch(module, map_images)
             hooks.enter_context(module.register_forward_hook(watches[name]))
         for images, _ in batches:
             run(images)
@@ -163,10 +181,15 @@ def describe(measured: Measured, alive: Alive) -> dict[str, float | State | None
 
 
 def state(measured: Measured, alive: Alive) -> State:
-    """Off if it hardly changes the features, constant if no gate depends on the image, uniform if all heads are."""
+    """Off if it hardly changes the features, constant if no gate depends on the image, uniform if all heads are.
+
+    Gates in effect are judged by `spread`: as means over places or channels they vary with the features alone.
+    """
     if measured.relative_change < alive.relative_change:
         return State.OFF
     spreads = [values.std(dim=0, correction=0).mean().item() for values in measured.gates.values()]
+    if measured.spread is not None:
+        spreads = [measured.spread]
     if spreads and all(spread < alive.gate_spread for spread in spreads):
         return State.CONSTANT
     if measured.attention and (measured.attention["entropy"] > alive.entropy).all():

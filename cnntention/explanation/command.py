@@ -65,8 +65,10 @@ def attention_of(opened: Opened, examples: cam.Sample, cams: np.ndarray) -> tupl
 
 def untrained(study: Study, run: Run, opened: Opened) -> list[nn.Module]:
     """Untrained networks of the run's architecture, from seeds that no run has."""
-    shape = opened.card["image"]["channels"], opened.card["classes"]
-    nets = [build(study.models[run.model], *shape, derive(run.seed, f"untrained/{i}")) for i in range(DRAWS)]
+    channels, *size = (opened.card["image"][side] for side in ("channels", "height", "width"))
+    shape = channels, opened.card["classes"]
+    seeds = [derive(run.seed, f"untrained/{i}") for i in range(DRAWS)]
+    nets = [build(study.models[run.model], *shape, seed, tuple(size)) for seed in seeds]
     return [net.to(opened.device).eval() for net in nets]
 
 

@@ -5,6 +5,7 @@ To add one, decorate a subclass of `Attention` (or any nn.Module that takes `cha
 without a deterministic GPU kernel needs `deterministic = False`. See docs/extending.md.
 """
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -27,6 +28,12 @@ def register(kind: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
         return cls
 
     return add
+
+
+def make(cls: type[nn.Module], channels: int, size: tuple[int, int], options: dict) -> nn.Module:
+    """A module for features of that many channels and (H, W) `size`, which it is told if it takes `feat_size`."""
+    sized = {"feat_size": size} if "feat_size" in inspect.signature(cls.__init__).parameters else {}
+    return cls(channels, **sized, **options)
 
 
 class Attention(nn.Module):

@@ -4,16 +4,21 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from cnntention.config import ATTENTION_OPTIONS, STAGES, Model, Study, digest, nearest
 from cnntention.config.plugins import with_imports
 from cnntention.errors import UserError
-from cnntention.models.attention import KINDS, Attention
+from cnntention.models.attention import KINDS, Attention, make
+from cnntention.models.controls import controlled, uncontrolled
+from cnntention.models.effects import multiplies
+from cnntention.models.kinds import foreign
 from cnntention.models.resnet import ResNet
 from cnntention.models.trial import blamed, tried
 from cnntention.seeding import seeded
@@ -45,7 +50,7 @@ def load_plugins(paths: Iterable[str]) -> None:
 
 
 def check(study: Study) -> None:
-    """Load the study's plugins and try their modules; UserError for a kind or option that is not registered."""
+    """Load the study's plugins, and try their modules and timm's; UserError for a kind or option that is not known."""
     load_plugins(study.plugins)
     done = []
     for name, model in study.models.items():
@@ -57,12 +62,14 @@ def check(study: Study) -> None:
             cls, i = KINDS[options.kind], STAGES.index(stage)
             if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
                 raise UserError(f"{key}.kind: {options.kind!r} is registered for {cls!r}, which is no nn.Module class.")
-            known, given = options_of(cls), options.model_dump(exclude={"kind"})
+            known, given = options_of(cls), arguments(options)
+            if options.kind == "timm":
+                known |= foreign.options_of(options.name)
             for option in given:
                 if option not in known:
                     raise UserError(f"{key}: unknown key {option!r}{nearest(option, known)}.")
             trial = cls, model.width * 2**i, given, i, model.placement == "stage"
-            if options.kind not in ATTENTION_OPTIONS and trial not in done:
+            if (options.kind == "timm" or options.kind not in ATTENTION_OPTIONS) and trial not in done:
                 tried(key, *trial)
                 done.append(trial)
 
@@ -72,16 +79,27 @@ def options_of(cls: type[nn.Module]) -> set[str]:
     parameters = list(inspect.signature(cls.__init__).parameters.values())
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         parameters += inspect.signature(Attention.__init__).parameters.values()
-    return {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self", "channels"}
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return named - {"self", "channels", "feat_size"}
+
+
+def arguments(options: BaseModel) -> dict:
+    """The keywords of a module's constructor."""
+    return options.model_dump(exclude={"kind", "control"})
 
 
 def has_deterministic_form(model: Model) -> bool:
     """Whether no attention class of the model has `deterministic = False`."""
-    return all(getattr(KINDS[kind], "deterministic", True) for kind in model.kinds)
+    modules = [options for slot in model.modules.values() for options in slot]
+    of_timm = {options.name for options in modules if options.kind == "timm"}
+    classes = {KINDS[options.kind] for options in modules}
+    return all(getattr(cls, "deterministic", True) for cls in classes) and not of_timm & foreign.NOT_DETERMINISTIC
 
 
-def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet:
-    """The network of a configured model, initialized from `seed`.
+def build(model: Model, in_channels: int, classes: int, seed: int = 0, size: tuple[int, int] = (32, 32)) -> ResNet:
+    """The network of a configured model for images of (H, W) `size`, initialized from `seed`.
+
+    UserError if its attention does not work on features of that size.
 
     Backbone and attention use separate random streams, so all models start from the same backbone for the same seed.
     """
@@ -90,15 +108,28 @@ def build(model: Model, in_channels: int, classes: int, seed: int = 0) -> ResNet
     with seeded(seed, "init/attention"):
         for stage, slot in model.modules.items():
             *inside, after = net.slots(stage)
+            smaller = 2 ** STAGES.index(stage)
+            shape = model.width * smaller, *(-(-side // smaller) for side in size)
             for name in [after] if model.placement == "stage" else inside:
-                net.attention[name] = fill(slot, model.width * 2 ** STAGES.index(stage))
+                with blamed(f"attention.{stage} does not work on features {shape}"):
+                    net.attention[name] = fill(slot, shape)
     return net
 
 
-def fill(slot: tuple, channels: int) -> nn.Module:
-    """The module of a slot; several become an nn.Sequential."""
-    modules = [KINDS[options.kind](channels, **options.model_dump(exclude={"kind"})) for options in slot]
+def fill(slot: tuple, shape: tuple[int, int, int]) -> nn.Module:
+    """The module of a slot for (C, H, W) features; several become an nn.Sequential."""
+    modules = [module_of(options, shape) for options in slot]
     return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+
+
+def module_of(options: BaseModel, shape: tuple[int, int, int]) -> nn.Module:
+    """One module, with its control; `multiplies` says whether it multiplies its input rather than adds to it."""
+    channels, *size = shape
+    again = partial(make, KINDS[options.kind], channels, tuple(size), arguments(options))
+    module = again()
+    with seeded(0, "probe"):  # draws nothing from the stream of the initialization
+        module.multiplies = multiplies(again, (1, *shape))
+    return controlled(module, options.control, shape)
 
 
 def attention_modules(net: ResNet) -> Iterator[tuple[str, nn.Module]]:
@@ -115,7 +146,7 @@ def attention_state(net: ResNet) -> dict[str, float]:
     """Of each attention module the gate, `<name>.gate`, and the L2 norm of each weight, `<name>.query` and so on."""
     state = {}
     for name, module in attention_modules(net):
-        for path, value in module.named_parameters():
+        for path, value in uncontrolled(module).named_parameters():
             if path == "gate":
                 state[f"{name}.gate"] = value.item()
             elif value.ndim > 1:

@@ -1,4 +1,4 @@
-"""A plugin's module, tried before anything is trained: forward, backward, evaluation, maps."""
+"""A module of a plugin or timm, tried before anything is trained: forward, backward, evaluation, maps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntention.errors import UserError
+from cnntention.models.attention import make
 from cnntention.seeding import seeded
 
 SIDES = (32, 28, 24)  # px of images, tried in turn: a module may be made for one size
@@ -15,13 +16,14 @@ IMAGES = 2
 
 @contextmanager
 def blamed(sentence: str) -> Iterator[None]:
-    """Whatever the plugin's code raises in the block, also by sys.exit, becomes a UserError that starts so."""
+    """Whatever foreign code raises in the block, also by sys.exit, becomes a UserError that starts so."""
     try:
         yield
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise UserError(f"{sentence} ({type(error).__name__}: {' '.join(str(error).split())}).") from error
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+        raise UserError(f"{sentence} ({reason}).") from error
 
 
 def tried(key: str, cls: type[nn.Module], channels: int, options: dict, stage: int, after_relu: bool) -> None:
@@ -43,7 +45,7 @@ def try_on(key: str, cls: type[nn.Module], options: dict, x: Tensor) -> None:
     words = ", ".join([str(x.shape[1]), *(f"{name}={value!r}" for name, value in options.items())])
     what = f"{key}: {cls.__name__}({words})"
     with blamed(f"{what} cannot be made"):
-        module = cls(x.shape[1], **options)
+        module = make(cls, x.shape[1], tuple(x.shape[2:]), options)
     with blamed(f"{what} fails in training on features {tuple(x.shape)}"):
         x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
         y = module.train()(x)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cnntention.config import Study
-from cnntention.config.models import DotProductOptions
+from cnntention.config.attention import DotProductOptions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas

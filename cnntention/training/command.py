@@ -3,15 +3,18 @@
 import time
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from cnntention import device, files, precision, provenance, versions
-from cnntention.config import Recipe, Run, Study
+from cnntention.config import Model, Recipe, Run, Study
 from cnntention.data.archives import public
 from cnntention.data.augment import load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
+from cnntention.models.controls import uncontrolled
 from cnntention.models.registry import attention_modules, build, has_deterministic_form, parameter_counts
+from cnntention.models.trial import blamed
 from cnntention.results.paths import data_folder
 from cnntention.results.records import LastEpoch, RunRecord
 from cnntention.results.words import Ended
@@ -33,7 +36,7 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
     card = read_card(source)
     splits = {"train": "train", "val": recipe.monitor}
     data = {use: load_batches(source, study.datasets[run.dataset], split, where) for use, split in splits.items()}
-    model = build(config, card["image"]["channels"], card["classes"], run.seed).to(where)
+    model = made(config, card, run.seed, study.datasets[run.dataset].augment.crop_size).to(where)
     state, folder = State(state_file, f"{run.key}/seed{run.seed}"), Path(run.folder)
     progress, pause = Progress(run.name, recipe.epochs, len(data["train"])), Pause()
 
@@ -79,10 +82,22 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
         state.remove()
 
 
+def made(config: Model, card: dict, seed: int, crop_size: int | None) -> nn.Module:
+    """The untrained network; UserError if its attention does not work on the dataset's images or on crops of them."""
+    channels, *size = (card["image"][side] for side in ("channels", "height", "width"))
+    model = build(config, channels, card["classes"], seed, tuple(size))
+    if crop_size:
+        key = f"datasets.{card['name']}.augment.crop_size"
+        with torch.no_grad(), blamed(f"{key}: the attention does not work on crops of {crop_size} px"):
+            model.eval()(torch.zeros(1, channels, crop_size, crop_size))
+    return model.train()
+
+
 def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list[dict]) -> dict:
     """The fields of run.json that depend neither on time nor on the machine."""
     best = max(history, key=lambda row: row["val_accuracy"])
     dataset, recipe = study.datasets[run.dataset].model_dump(mode="json"), study.recipes[run.recipe]
+    modules = [(name, uncontrolled(module)) for name, module in attention_modules(model)]
     finite = [row for row in history if row["train_loss"] is not None]
     return {
         "dataset": {"name": run.dataset, "data_key": study.data_key(run.dataset)} | public(dataset),
@@ -97,7 +112,7 @@ def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list
         "leaks": recipe.leaks,
         "ended": ending(history, recipe),
         "last": {name: history[-1][name] for name in LastEpoch.model_fields},
-        "gates": {name: m.gate.item() for name, m in attention_modules(model) if hasattr(m, "gate")},
+        "gates": {name: m.gate.item() for name, m in modules if hasattr(m, "gate")},
         "images_per_s": round(sum(row["images_per_s"] for row in finite) / len(finite), 1) if finite else None,
         "train_seconds": round(sum(row["seconds"] for row in history), 1),
     }

@@ -16,7 +16,7 @@ from cnntention.results import looks, paths
 
 try:
     STUDY = plan.checked(plan.frozen() if workflow.remote_exec else parse_study(config))
-    if STUDY.plugins:
+    if STUDY.foreign:
         from cnntention.models.registry import check
 
         check(STUDY)
