@@ -11,7 +11,8 @@ class Bam(Attention):
     """y = x + x sigmoid(channel(x) + place(x)), eq. 1 to 5; the residual is the paper's own.
 
     Hidden layers have channels // reduction channels, a BatchNorm and a ReLU each, as in the published code. Each
-    branch ends in a BatchNorm, as in the equations, which the published code does not have.
+    branch ends in a BatchNorm, as in the equations, which the published code does not have. Those of pooled features
+    need batches of two images or more in training.
     """
 
     def __init__(self, channels: int, reduction: int = 16, dilation: int = 4, residual: str = "plain", **gate):

@@ -39,9 +39,9 @@ class ModuleState(Row):
     effective_heads: float | None
     """Number of wholly different heads of the same diversity (Jost 2007)."""
     channel_spread: float | None
-    """CBAM: standard deviation of the channel gate."""
+    """Standard deviation of the channel gate; in effect, if the module multiplies and tells no gates."""
     spatial_spread: float | None
-    """CBAM: standard deviation of the spatial gate."""
+    """The same of the spatial gate."""
     norm_query: float | None
     """L2 norm of the query weights."""
     norm_key: float | None
