@@ -23,6 +23,8 @@ from cnntention.models.resnet import ResNet
 from cnntention.models.trial import blamed, tried
 from cnntention.seeding import seeded
 
+STUDIED = {"self-attention", "multi-head", "cbam"}  # diagnosed as what they are, without a probe
+
 
 def load_plugins(paths: Iterable[str]) -> None:
     """Import the files that register a user's attention modules; raises UserError if one cannot be imported.
@@ -123,12 +125,13 @@ def fill(slot: tuple, shape: tuple[int, int, int]) -> nn.Module:
 
 
 def module_of(options: BaseModel, shape: tuple[int, int, int]) -> nn.Module:
-    """One module, with its control; `multiplies` says whether it multiplies its input rather than adds to it."""
+    """One module, with its control; `multiplies`, if set, says whether it multiplies its input or adds to it."""
     channels, *size = shape
     again = partial(make, KINDS[options.kind], channels, tuple(size), arguments(options))
     module = again()
-    with seeded(0, "probe"):  # draws nothing from the stream of the initialization
-        module.multiplies = multiplies(again, (1, *shape))
+    if options.kind not in STUDIED or options.control == "constant":
+        with seeded(0, "probe"):  # draws nothing from the stream of the initialization
+            module.multiplies = multiplies(again, (1, *shape))
     return controlled(module, options.control, shape)
 
 
