@@ -68,9 +68,9 @@ def test_telling_apart_draws_nothing_from_the_initialization(monkeypatch):
 def test_features_of_other_sizes(images):
     """What needs the size gets it; what cannot work at a size says so before training."""
     rectangle = Model(depth=8, width=8, attention=dict.fromkeys(("stage1", "stage3"), ALL["bottleneck"]))
-    assert build(rectangle, 3, 10, size=(32, 24))(images[:2, :, :, :24]).shape == (2, 10)
+    assert build(rectangle, 3, 10, image=(32, 24))(images[:2, :, :, :24]).shape == (2, 10)
     relative = {"kind": "timm", "name": "lambda", "r": None}
-    assert build(Model(depth=8, width=8, attention={"stage2": relative}), 1, 10, size=(28, 28))
+    assert build(Model(depth=8, width=8, attention={"stage2": relative}), 1, 10, image=(28, 28))
     for name, options, words in (
         ("halo", {}, "timm's halo: block_size 8 does not divide the features' 14 x 14."),
         ("halo", {"block_size": 7, "num_heads": 3}, "timm's halo: num_heads 3 does not divide the 16 channels."),
@@ -79,7 +79,7 @@ def test_features_of_other_sizes(images):
         ("lambda", {"r": 2}, "attention.stage2 does not work on features (16, 14, 14) (RuntimeError: "),
     ):
         with pytest.raises(UserError, match=re.escape(words)):
-            build(Model(depth=8, width=8, attention={"stage2": ALL[name] | options}), 1, 10, size=(28, 28))
+            build(Model(depth=8, width=8, attention={"stage2": ALL[name] | options}), 1, 10, image=(28, 28))
 
 
 def test_crops_of_another_size_are_refused_where_the_size_is_fixed():

@@ -98,8 +98,8 @@ def has_deterministic_form(model: Model) -> bool:
     return all(getattr(cls, "deterministic", True) for cls in classes) and not of_timm & foreign.NOT_DETERMINISTIC
 
 
-def build(model: Model, in_channels: int, classes: int, seed: int = 0, size: tuple[int, int] = (32, 32)) -> ResNet:
-    """The network of a configured model for images of (H, W) `size`, initialized from `seed`.
+def build(model: Model, in_channels: int, classes: int, seed: int = 0, image: tuple[int, int] = (32, 32)) -> ResNet:
+    """The network of a configured model for images of (H, W) `image`, initialized from `seed`.
 
     UserError if its attention does not work on features of that size.
 
@@ -111,7 +111,7 @@ def build(model: Model, in_channels: int, classes: int, seed: int = 0, size: tup
         for stage, slot in model.modules.items():
             *inside, after = net.slots(stage)
             smaller = 2 ** STAGES.index(stage)
-            shape = model.width * smaller, *(-(-side // smaller) for side in size)
+            shape = model.width * smaller, *(-(-side // smaller) for side in image)
             for name in [after] if model.placement == "stage" else inside:
                 with blamed(f"attention.{stage} does not work on features {shape}"):
                     net.attention[name] = fill(slot, shape)

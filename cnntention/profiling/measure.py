@@ -150,7 +150,7 @@ def measured(
     load_plugins(plugins)
     prepare(models, settings, device)
     meter = meter_of(device)
-    built = {n: build(m, shape[0], classes, size=shape[1:]) for n, m in models.items()}
+    built = {n: build(m, shape[0], classes, image=shape[1:]) for n, m in models.items()}
     nets = {n: net.to(device, memory_format=torch.channels_last) for n, net in built.items()}
     calls = measure_times(nets, *batch_of(settings.batch_size, shape, classes, device), settings, meter)
     return {
@@ -188,7 +188,7 @@ def profile(
     for name, model in models.items():
         columns = {column: [process[name][column] for process in found] for column in found[0][name]}
         joules = {c: columns.pop(c) for c in list(columns) if c.endswith("joules")}
-        net = build(model, shape[0], classes, size=shape[1:])
+        net = build(model, shape[0], classes, image=shape[1:])
         profiles[name] = ModelProfile(
             parameters=parameter_counts(net),
             **columns,

@@ -54,7 +54,7 @@ def first_step(config: Model, shape: Shape, classes: int, images: int, device) -
     """A function that makes a new network's first training step; the libraries are warmed up by a step before."""
 
     def step_of(count: int) -> Callable[[], None]:
-        net = build(config, shape[0], classes, size=shape[1:]).to(device, memory_format=torch.channels_last)
+        net = build(config, shape[0], classes, image=shape[1:]).to(device, memory_format=torch.channels_last)
         return training_step(net.train(), *batch_of(count, shape, classes, device))
 
     step_of(2)()  # two, since a single value has no batch statistics

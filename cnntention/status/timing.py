@@ -33,7 +33,7 @@ def images_per_s(study: Study, run: Run, side: int, where: torch.device) -> floa
     """Training images a second at the recipe's batch size, on one thread as the rule trains."""
     recipe, config = study.recipes[run.recipe], study.models[run.model]
     device.prepare_torch(1, where, recipe.precision, has_deterministic_form(config))
-    model = build(config, 3, 10, size=(side, side)).to(where, memory_format=torch.channels_last).train()
+    model = build(config, 3, 10, image=(side, side)).to(where, memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model, recipe.optimizer)
     images = torch.randn(recipe.batch_size, 3, side, side, device=where).to(memory_format=torch.channels_last)
     labels = torch.arange(len(images), device=where) % 10
