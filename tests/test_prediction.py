@@ -185,6 +185,7 @@ def test_any_colours_become_those_of_the_network(tmp_path):
         (np.zeros(8, np.uint8), r"image 1: has shape \(8,\)"),
         ([np.zeros((8, 8), np.uint8), None], "image 2: is a NoneType"),
         (Image.new("F", (8, 8)), "image 1: has 32 bits a pixel"),
+        (Image.new("RGB", (0, 8)), "image 1: has no pixels"),
         ("nowhere.png", "nowhere.png: there is no such file"),
         (".", "is no image that can be read"),
     ],

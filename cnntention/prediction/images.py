@@ -79,12 +79,15 @@ def opened(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise ValueError("there is no such file") from None
     except Exception as error:  # of Pillow's many readers, each of which raises something else
-        reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({str(error).splitlines()[0]})"
+        unknown = isinstance(error, Image.UnidentifiedImageError)
+        reason = "" if unknown else f" ({(str(error) or type(error).__name__).splitlines()[0]})"
         raise ValueError(f"is no image that can be read{reason}; give a whole PNG, JPEG or the like") from None
 
 
 def pixels_of(image: Image.Image) -> np.ndarray:
     """A PIL image as (1 or 3, H, W) uint8."""
+    if not all(image.size):
+        raise ValueError("has no pixels")
     if image.mode in DEEP:
         raise ValueError("has 32 bits a pixel; save it with 8 bits")
     if image.mode.startswith("I;16"):
