@@ -17,6 +17,7 @@ from cnntention.cli import main
 from cnntention.config import Model, parse_study
 from cnntention.errors import UserError
 from cnntention.explanation.cam import grad_cam
+from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_maps, build
 from cnntention.prediction.images import fit, resized
 from cnntention.prediction.picture import explain
@@ -128,6 +129,7 @@ def test_a_module_of_ones_own_is_that_of_the_training(tmp_path, monkeypatch):
     Path("own.py").write_text(PLUGIN.replace("x / 2", "x / 3"))
     with pytest.raises(UserError, match=r"'halved' was made with another content of own\.py"):
         cnntention.load_run(run.folder, plugins=["own.py"])
+    KINDS.pop("halved")
 
 
 # --- images ---------------------------------------------------------------------------------------------------------
