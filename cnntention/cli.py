@@ -1,7 +1,7 @@
 """One subcommand a step, thin: parse, read, call, write. Every step runs, and can be debugged, without the workflow.
 
-Each takes `--config`, a list of YAML or JSON files of which later ones are laid over earlier ones; the workflow
-passes its resolved configuration as one file.
+The workflow's take `--config`, a list of YAML or JSON files of which later ones are laid over earlier ones; the
+workflow passes its resolved configuration as one file.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 
 from cnntention import commands
 from cnntention.errors import UserError, explained
-from cnntention.parsing import Parser, positive, thread_count
+from cnntention.parsing import Parser, count, positive
 
 # These make the libraries compute fp32 in less, whatever the recipe says; oneDNN reads its own when torch is loaded.
 OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE")
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         if name in ("seal", "status", "verify"):
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
-        elif name not in ("clean", "new", "schema", "test"):
+        elif name not in ("clean", "explain", "new", "predict", "schema", "test"):
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
         for option in options:  # one with a question mark may be left out
             option, *optional = option.split("?")
@@ -61,9 +61,6 @@ def parser() -> argparse.ArgumentParser:
     step("prepare", "dataset", "out")
     step("train", "run", "state", "threads", "device")
     step("examine", "run", "threads", "device")
-    step("evaluate", "run", "threads", "device")
-    step("diagnose", "run", "threads", "device")
-    step("explain", "run", "threads", "device")
     step("profile", "dataset", "out", "device")
     step("summarise", "out")
     step("judge", "tables", "out")
@@ -73,13 +70,15 @@ def parser() -> argparse.ArgumentParser:
     step("publish", "readme")
     step("verify", "run?", "runs", "seed", "tables?")
     step("rocrate")
+    step("predict", "images", "run", "plugin", "top")
+    step("explain", "image", "run", "plugin", "out?")
     step("clean", "study", "delete")
     step("status", "watch", "estimate")
     step("schema", "out")
     return top
 
 
-PLACED = ("folder", "module")
+PLACED = ("folder", "image", "images", "module")
 OPTIONS: dict[str, dict] = {
     "module": {
         "metavar": "MODULE",
@@ -97,6 +96,15 @@ OPTIONS: dict[str, dict] = {
     "cores": {"default": "all", "metavar": "N", "help": "CPU cores (default: all)"},
     "dataset": {"required": True, "help": "a dataset's name"},
     "run": {"required": True, "help": "results/runs/DATASET/MODEL/RECIPE-KEY/seedK"},
+    "image": {"metavar": "IMAGE", "help": "an image file"},
+    "images": {"metavar": "IMAGE", "nargs": "+", "help": "image files"},
+    "plugin": {
+        "action": "append",
+        "default": [],
+        "metavar": "FILE",
+        "help": "the Python file that registers the run's attention module, if that is your own; may be repeated",
+    },
+    "top": {"type": count, "default": 3, "metavar": "N", "help": "how many classes to print (default: 3)"},
     "out": {"required": True, "help": "the file or folder to write"},
     "tables": {"required": True, "help": "the folder that `summarise` wrote"},
     "verdicts": {"required": True, "help": "the folder that `judge` wrote"},
@@ -111,7 +119,7 @@ OPTIONS: dict[str, dict] = {
     "delete": {"action": "store_true", "help": "remove them"},
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
-    "threads": {"type": thread_count, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
+    "threads": {"type": count, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
     "runs": {"type": int, "default": 1, "help": "how many finished runs to train again (default: 1; 0: only hashes)"},
     "seed": {"type": int, "default": 0, "help": "another number chooses other runs"},
     "watch": {"action": "store_true", "help": "redraw every 2 s until Ctrl-C or until the report is there"},

@@ -39,14 +39,6 @@ def a_run(args: argparse.Namespace):
     return study, find_run(study, args.run), args.threads, args.device
 
 
-def opened(args: argparse.Namespace):
-    """The study, the run that --run names, and the run opened."""
-    from cnntention.storage import open_run
-
-    study, run, *where = a_run(args)
-    return study, run, open_run(study, run, *where)
-
-
 def fetch(args: argparse.Namespace) -> None:
     """Fetch one source file of a dataset and check its SHA-256."""
     from cnntention.data import archives
@@ -89,25 +81,18 @@ def examine(args: argparse.Namespace) -> None:
     examine_run(*a_run(args))
 
 
-def evaluate(args: argparse.Namespace) -> None:
-    """Score a finished run on the test split."""
-    from cnntention.evaluation.command import evaluate_run
+def predict(args: argparse.Namespace) -> None:
+    """Classify images of your own by a finished run; each is resized to the size of the dataset's images."""
+    from cnntention.prediction.command import predict_images
 
-    evaluate_run(*opened(args))
-
-
-def diagnose(args: argparse.Namespace) -> None:
-    """Examine the attention of a finished run: is it alive, what does it look at?"""
-    from cnntention.evaluation.diagnose import diagnose_run
-
-    diagnose_run(*opened(args))
+    predict_images(args.run, args.plugin, args.images, args.top)
 
 
 def explain(args: argparse.Namespace) -> None:
-    """Make the Grad-CAM maps of a finished run."""
-    from cnntention.explanation.command import explain_run
+    """Draw Grad-CAM and attention maps of an image of your own, resized as by `predict`; --out: explained.png."""
+    from cnntention.prediction.command import explain_image
 
-    explain_run(*opened(args))
+    explain_image(args.run, args.plugin, args.image, args.out or "explained.png")
 
 
 def profile(args: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message}; `{self.prog} --help` tells what there is.\n")
 
 
-def thread_count(text: str) -> int:
+def count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= 1024):
         raise argparse.ArgumentTypeError(f"give a whole number from 1 to 1024 (it is {text[:40]!r})")
     return int(text)

@@ -15,13 +15,14 @@ from cnntention.cli import main
 from cnntention.config import STAGES, Alive, Diagnostics, Model, parse_study
 from cnntention.data.augment import Batches
 from cnntention.evaluation.ablation import INTACT, WITHOUT_ALL, ablate, compare
-from cnntention.evaluation.diagnose import diagnose, sample
+from cnntention.evaluation.diagnose import diagnose, diagnose_run, sample
 from cnntention.evaluation.diagnostics import Measured, attention_measures, describe, grid_distances, measure, state
 from cnntention.models.attention import KINDS
 from cnntention.models.registry import attention_modules, build
 from cnntention.results import paths
 from cnntention.results.records import Diagnosis, RunRecord
 from cnntention.results.tables import ModuleState
+from cnntention.storage import open_run
 
 SETTINGS = Diagnostics(images=60, map_images=25)
 SELF_ATTENTION = {"kind": "self-attention", "gate_init": 0.5}
@@ -337,7 +338,7 @@ def test_features_that_are_zero_give_no_infinity(images):
     assert np.isfinite(diagnosed(net, images).relative_change)
 
 
-# --- the sample, the command ------------------------------------------------------------------------------------
+# --- the sample, the step ------------------------------------------------------------------------------------
 
 
 def test_the_sample_is_seeded_and_plain():
@@ -357,7 +358,7 @@ def test_the_sample_is_seeded_and_plain():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """The small study's two runs, trained and diagnosed by the command, in a folder where it goes; gives the study."""
+    """The small study's two runs, trained and diagnosed, in a folder where it goes; gives the study."""
     config = small_study()
     config["models"]["looking"]["attention"] = {"stage2": CBAM, "stage3": SELF_ATTENTION}
     config["diagnostics"] = {"images": 80, "map_images": 8}
@@ -369,11 +370,11 @@ def finished(tmp_path_factory):
         assert main(["prepare", *words, "--dataset", "cues", "--out", paths.data_folder(study, "cues")]) == 0
         for run in study.runs():
             assert main(["train", *words, "--run", run.folder, "--state", "state/a.pt"]) == 0
-            assert main(["diagnose", *words, "--run", run.folder]) == 0
+            diagnose_run(study, run, open_run(study, run, 1, "auto"))
         yield study
 
 
-def test_the_command(finished):
+def test_the_step(finished):
     tiny, looking = finished.runs()
     found = Diagnosis.read(f"{paths.examination_folder(finished, looking)}/attention.json")
     assert (found.images, found.map_images) == (80, 8)
@@ -390,10 +391,10 @@ def test_the_command(finished):
     assert 0 <= baseline.accuracy <= 1
 
 
-def test_the_command_shows_how_far_it_is_and_repeats_itself(finished, capsys):
+def test_the_step_shows_how_far_it_is_and_repeats_itself(finished, capsys):
     _, looking = finished.runs()
     path = Path(paths.examination_folder(finished, looking), "attention.json")
     before = path.read_bytes()
-    assert main(["diagnose", "--config", "config.yaml", "--run", looking.folder]) == 0
+    diagnose_run(finished, looking, open_run(finished, looking, 1, "auto"))
     assert "cues/looking/brief/seed0: ablated 80/80 images" in capsys.readouterr().out
     assert path.read_bytes() == before

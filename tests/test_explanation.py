@@ -12,10 +12,12 @@ from cnntention.cli import main
 from cnntention.config import Model, parse_study
 from cnntention.data.augment import Batches
 from cnntention.explanation.cam import choose_images, grad_cam, sample, stored
+from cnntention.explanation.command import explain_run
 from cnntention.models.registry import build
 from cnntention.results import paths
 from cnntention.results.records import Explanations, RunRecord
 from cnntention.results.tables import MapScore
+from cnntention.storage import open_run
 
 MODELS = {
     "plain": Model(depth=8, width=8),
@@ -89,7 +91,7 @@ def test_the_sample_is_seeded_and_the_showcase_comes_first():
 
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory):
-    """Runs of the small study on a relation track, with two models, explained by the command; gives the study."""
+    """Runs of the small study on a relation track, with two models, explained; gives the study."""
     study = small_study() | {
         "explanation": {"images": 4, "scored_images": 12, "road_images": 3, "showcase": {"cues": [5]}}
     }
@@ -103,7 +105,7 @@ def explained(tmp_path_factory):
         assert main(["prepare", *config, "--dataset", "cues", "--out", paths.data_folder(study, "cues")]) == 0
         for run in study.runs():
             assert main(["train", *config, "--run", run.folder, "--state", "state/a.pt"]) == 0
-            assert main(["explain", *config, "--run", run.folder]) == 0
+            explain_run(study, run, open_run(study, run, 1, "auto"))
         yield study
 
 
@@ -111,7 +113,7 @@ def explanations(study, run) -> Explanations:
     return Explanations.read(f"{paths.examination_folder(study, run)}/explanations.json")
 
 
-def test_the_command_scores_what_applies(explained):
+def test_the_step_scores_what_applies(explained):
     plain, looking = explained.runs()
     made = explanations(explained, looking)
     assert made.weights_sha256 == RunRecord.read(f"{looking.folder}/run.json").weights_sha256
@@ -138,5 +140,5 @@ def test_explaining_again_gives_the_same_bytes(explained):
     run = explained.runs()[1]
     names = [f"{paths.examination_folder(explained, run)}/explanations.{end}" for end in ("json", "safetensors")]
     before = [files.sha256(name) for name in names]
-    assert main(["explain", "--config", "config.yaml", "--run", run.folder]) == 0
+    explain_run(explained, run, open_run(explained, run, 1, "auto"))
     assert [files.sha256(name) for name in names] == before

@@ -7,12 +7,14 @@ import pytest
 
 SLOW = {"pandas", "matplotlib", "sklearn", "scipy", "statsmodels", "torchvision", "torch._dynamo", "sympy", "yaml"}
 STEPS = {
+    "cnntention": {"torch", "numpy", "pydantic"},
     "cnntention.cli": {"torch", "numpy"},
     "cnntention.status.command": {"torch", "numpy"},
     "cnntention.training.command": {"tqdm.auto"},
     "cnntention.evaluation.command": {"cv2"},
     "cnntention.evaluation.diagnose": {"cv2"},
     "cnntention.explanation.command": {"pytorch_grad_cam"},
+    "cnntention.prediction.command": {"pytorch_grad_cam"},
 }
 
 

@@ -5,7 +5,7 @@ Files are parsed, never imported, so planning is fast and needs no torch.
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cnntention.config.attention import ATTENTION_OPTIONS
@@ -76,6 +76,14 @@ def definitions(plugins: Iterable[str]) -> dict[str, set[Path]]:
                     raise ValueError(f"plugins: {owners[kind]} and {path} both register {kind!r}; rename one")
                 sources[kind] = with_imports(path, plugin.parent)
     return sources
+
+
+def identity(kinds: Iterable[str], sources: Mapping[str, set[Path]]) -> list[str]:
+    """Hashes of what defines these kinds, by `definitions`; empty if all are built in.
+
+    A kind whose registered name is computed, not literal, depends on all files of all plugins.
+    """
+    return hashes(set().union(*(sources.get(kind, sources[""]) for kind in kinds if kind not in ATTENTION_OPTIONS)))
 
 
 def hashes(files: Iterable[Path]) -> list[str]:

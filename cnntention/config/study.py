@@ -24,7 +24,7 @@ from cnntention.config.experiments import (
     StudyInfo,
 )
 from cnntention.config.models import Model
-from cnntention.config.plugins import definitions, hashes
+from cnntention.config.plugins import definitions, identity
 from cnntention.config.recipes import Recipe
 from cnntention.config.tuning import trial, tuned, with_trials
 
@@ -99,13 +99,10 @@ class Study(Strict):
         return definitions(self.plugins)
 
     def model_identity(self, name: str) -> dict:
-        """Everything that determines a network; for a plugin's kind also the file that defines it and its imports.
-
-        A kind whose registered name is computed, not literal, depends on all files of all plugins.
-        """
-        model, every = self.models[name], self._definitions[""]
-        files = [self._definitions.get(kind, every) for kind in model.kinds if kind not in ATTENTION_OPTIONS]
-        return model.identity() | ({"plugins": hashes(set().union(*files))} if files else {})
+        """Everything that determines a network; for a plugin's kind also the file that defines it and its imports."""
+        model = self.models[name]
+        plugins = identity(model.kinds, self._definitions)
+        return model.identity() | ({"plugins": plugins} if plugins else {})
 
     def data_key(self, dataset: str) -> str:
         return digest(self.datasets[dataset].preparation())

@@ -124,7 +124,18 @@ def board(results: "Results", shown: dict[str, list[Strip]], of: Callable[[Strip
 def show(axes, x: int, top: float, image: "np.ndarray", title: str, over: Map | None = None) -> None:
     """An image; in grey below a map."""
     left, low = x * PITCH[0], top + PITCH[1]
-    style = {"extent": (left, left + SIDE, low, low - SIDE), "interpolation": "nearest", "aspect": "auto"}
+    lay(axes, (left, left + SIDE, low, low - SIDE), image, over)
+    text = textwrap.shorten(title or (over.title if over else ""), 15, placeholder="…")
+    colour = WRONG if over else theme.DARK
+    axes.text(
+        left + SIDE / 2, low - SIDE - 0.02, theme.verbatim(text), ha="center", va="bottom", fontsize=7.5, color=colour
+    )
+
+
+def lay(axes, extent: tuple[float, float, float, float], image: "np.ndarray", over: Map | None = None) -> None:
+    """An image (C, H, W); in grey below a map. extent: left, right, bottom, top."""
+    left, right, low, high = extent
+    style = {"extent": extent, "interpolation": "nearest", "aspect": "auto"}
     grey = image.mean(axis=0)
     pixels = image.transpose(1, 2, 0) if over is None and len(image) == 3 else grey
     axes.imshow(pixels, cmap="gray", vmin=0 if over is None else -60, vmax=255 if over is None else 330, **style)
@@ -132,11 +143,6 @@ def show(axes, x: int, top: float, image: "np.ndarray", title: str, over: Map | 
         share = over.heat / max(float(over.heat.max()), 1e-12)
         axes.imshow(share, cmap="inferno", vmin=-0.6, vmax=1.06, alpha=0.72 * share, **style)
         if over.query is not None:
-            at = left + SIDE * over.query[1], low - SIDE + SIDE * over.query[0]
+            at = left + (right - left) * over.query[1], high + (low - high) * over.query[0]
             for width, colour in ((2.4, "black"), (1.1, "white")):
                 axes.plot(*at, "o", markersize=6, fillstyle="none", color=colour, markeredgewidth=width)
-    text = textwrap.shorten(title or (over.title if over else ""), 15, placeholder="…")
-    colour = WRONG if over else theme.DARK
-    axes.text(
-        left + SIDE / 2, low - SIDE - 0.02, theme.verbatim(text), ha="center", va="bottom", fontsize=7.5, color=colour
-    )
