@@ -13,6 +13,7 @@ from cnntention.config import merge, nearest, read
 from cnntention.config.base import extended
 from cnntention.errors import UserError
 from cnntention.files import readable, sha256
+from cnntention.models.registry import load_plugins
 from cnntention.shipped import home
 
 RELATION, LOCAL = "relation", "local"
@@ -58,6 +59,7 @@ def configuration(source: Source, scale: str, dataset: str | None, budget: float
     }
     if source.plugin:
         config["plugins"] = [source.plugin]
+        load_plugins(config["plugins"])
     if entry:
         config["datasets"] = config["datasets"] | {name: entry}
     if budget is not None:

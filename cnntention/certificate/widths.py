@@ -15,7 +15,7 @@ def wider(depth: int, width: int, with_attention: Mapping[str, Any], shape: tupl
 
     Without those for which the backbone itself is nearest. `shape`: (C, H, W) of the images.
     """
-    of = {"macs": lambda net: count_macs(net, shape), "parameters": lambda net: parameter_counts(net).total}
+    of = {"macs": lambda net: count_macs(net, shape), "parameters": lambda net: parameter_counts(net)["total"]}
     target = build(Model.model_validate(with_attention), shape[0], 10, image=shape[1:])
     goals = {"parameters": of["parameters"](target)}  # first: counting MACs loses the values
     goals["macs"] = of["macs"](target)
