@@ -73,7 +73,9 @@ def test(folder: Path, cores: str, **asked: Any) -> None:
     new(folder, **asked)
     print(f"The study is in {folder}; `cnntention status` there tells how far it is.", flush=True)
     snakemake = [sys.executable, "-m", "snakemake", "--cores", cores, "--resources", "gpu=1"]
-    done = subprocess.run(snakemake, cwd=folder)
+    # the jobs call `python`, which has to be this one, also if its environment is not activated
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(snakemake, cwd=folder, env=os.environ | {"PATH": path})
     page = folder / "results" / load_name(folder) / "report/index.html"
     if done.returncode:
         raise UserError(f"a step failed; mend what it names, and run `snakemake --cores {cores}` in {folder}.")

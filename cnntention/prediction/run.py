@@ -96,7 +96,7 @@ def load_run(folder: str | Path, device: str | torch.device = "cpu", plugins: It
     config = model_of(record, folder, plugins)
     card, where = card_of(record, folder), usable(device)
     channels, height, width = (card["image"][name] for name in ("channels", "height", "width"))
-    model = build(config, channels, card["classes"], record.seed)
+    model = build(config, channels, card["classes"], record.seed, image=(height, width))
     read_weights(folder / "model.safetensors", record.weights_sha256, model)
     fixed = record.dataset["normalize"] or card
     return LoadedRun(
