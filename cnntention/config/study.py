@@ -210,7 +210,9 @@ class Study(Strict):
         names = {
             "datasets": {r.dataset for r in runs} | {n for c in told for n in (*c.datasets, c.control, c.learned)},
             "models": {r.model for r in runs} | {n for c in told for n in (*c.model, *c.against, c.control_model)},
-            "recipes": {r.recipe for r in runs} | {n for c in told for n in (c.recipe, *c.against_recipe)},
+            "recipes": {r.recipe for r in runs}
+            | {n for c in told for n in (c.recipe, *c.against_recipe)}
+            | {n for name in experiments for grid in self.experiments[name].grid for n in grid.recipes},
             "experiments": experiments,
         }
         kept = {s: {n: e for n, e in getattr(self, s).items() if n in used} for s, used in names.items()}
