@@ -19,7 +19,7 @@ import pytest
 
 from cnntention import files
 from cnntention.config import Dataset, digest, parse_study
-from cnntention.data import datasets, readers
+from cnntention.data import datasets, readers, tars
 from cnntention.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -455,8 +455,9 @@ def test_npz_compressed_in_another_way(tmp_path):
 
 
 def limited(monkeypatch, largest=1_000_000):
-    monkeypatch.setattr(readers, "LARGEST", largest)
-    monkeypatch.setattr(readers, "TOO_LARGE", f"unpacks to more than {largest:,} bytes")
+    for module in (readers, tars):
+        monkeypatch.setattr(module, "LARGEST", largest)
+        monkeypatch.setattr(module, "TOO_LARGE", f"unpacks to more than {largest:,} bytes")
 
 
 @pytest.mark.parametrize(
