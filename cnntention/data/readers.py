@@ -14,6 +14,7 @@ import numpy as np
 from cnntention import files
 from cnntention.config import Dataset
 from cnntention.data.archives import LARGEST
+from cnntention.data.mats import read_svhn
 from cnntention.data.published import TOO_LARGE, Published, bad, check, reading
 from cnntention.data.tars import CHUNK, read_cifar
 from cnntention.errors import UserError
@@ -67,28 +68,6 @@ def read_idx(path: Path, dims: int) -> np.ndarray:
         if len(head) < start or len(data) != size:
             raise bad(path, f"says {sizes} but holds {'more' if len(data) > size else len(data)} bytes of data")
         return np.frombuffer(data, np.uint8).reshape(shape)
-
-
-def read_svhn(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A MATLAB 5 file with the images X, uint8 (H, W, 3, N), and their labels y, 1 to 10; 10 stands for the 0."""
-    from scipy.io import loadmat, whosmat
-
-    with reading(path), path.open("rb") as file:
-        shapes = {name: shape for name, shape, _ in whosmat(file)}
-        if missing := [name for name in ("X", "y") if name not in shapes]:
-            raise bad(path, f"has no {', '.join(missing)} (it has {', '.join(shapes) or 'nothing'})")
-        if sum(math.prod(shapes[name]) for name in ("X", "y")) > LARGEST:
-            raise bad(path, TOO_LARGE)
-        file.seek(0)
-        arrays = loadmat(file, variable_names=["X", "y"])
-        images, labels = (np.asarray(arrays[name]) for name in ("X", "y"))
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[2] != 3:
-        raise bad(path, f"X must be uint8 (H, W, 3, N), not {images.dtype} {images.shape}")
-    if labels.dtype.kind not in "iuf" or labels.size != max(labels.shape, default=0):
-        raise bad(path, f"y must be numbers (N, 1), not {labels.dtype} {labels.shape}")
-    if not np.isin(labels, range(1, 11)).all():
-        raise bad(path, "y has labels other than 1 to 10, where 10 stands for the digit 0")
-    return images.transpose(3, 2, 0, 1), labels.ravel().astype(np.int64) % 10
 
 
 def read_npz(path: Path) -> Published:
