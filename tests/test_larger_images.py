@@ -114,7 +114,7 @@ def test_scores_that_do_not_fit(larger, monkeypatch, batch, crop, free, words):
 
 def test_maps_that_do_not_fit_stop_the_training(larger, tmp_path, monkeypatch):
     run = next(run for run in larger.runs() if run.model == "looking")
-    monkeypatch.setattr(device, "free_memory", lambda where: 576**2 * 4 - 1)
+    monkeypatch.setattr(device, "free_memory", lambda where: 2 * 576**2 * 4 - 1)
     with pytest.raises(UserError, match="examined by its attention maps, of an image at a time"):
         train_run(larger, run, tmp_path / "state", 1, "cpu")
     assert not (tmp_path / run.folder / "run.json").exists()

@@ -49,15 +49,18 @@ def require(study: Study, run: Run, net: ResNet, batches: Batches, where: torch.
         kept[name] = batch * scores.kept * places(trained, stage) ** 2
         mapped[name] = scores.mapped * places(shown, stage) ** 2
     lower = f"; or lower recipes.{run.recipe}.batch_size"
-    refuse(run, kept, f"keeps the scores of a batch of {batch} images for the backward pass", lower, where)
-    refuse(run, mapped, "is examined by its attention maps, of an image at a time", "", where)
+    refuse(run, kept, 1, f"keeps the scores of a batch of {batch} images for the backward pass", lower, where)
+    refuse(run, mapped, 2, "is examined by its attention maps, of an image at a time", "", where)  # times distances
 
 
-def refuse(run: Run, needs: dict[str, float], what: str, also: str, where: torch.device) -> None:
-    need, free = sum(needs.values()), device.free_memory(where)
-    if need <= free:
+def refuse(run: Run, needs: dict[str, float], copies: int, what: str, also: str, where: torch.device) -> None:
+    """Raise UserError if there is less memory than all modules need at once, or `copies` of the largest."""
+    if not needs:
         return
     largest = max(needs, key=needs.get)
+    need, free = max(sum(needs.values()), copies * needs[largest]), device.free_memory(where)
+    if need <= free:
+        return
     raise UserError(
         f"models.{run.model}.attention.{largest.split('_')[0]}: on {run.dataset} this model {what}, which takes at "
         f"least {need / 2**30:.1f} GiB, and {where.type} has {free / 2**30:.1f} GiB free; drop this stage, or use "
