@@ -4,22 +4,24 @@ A module that keeps the score of each pair of places needs memory that grows wit
 Fused kernels keep none in training, but the attention maps of an examination are kept always.
 """
 
-import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from pydantic import BaseModel
+from torch import Tensor
 
 from cnntention import device
 from cnntention.config import STAGES, Recipe, Run, Study
 from cnntention.data.augment import Batches
 from cnntention.errors import UserError
-from cnntention.models.registry import attention_modules
-from cnntention.models.resnet import ResNet
+from cnntention.models.registry import module_of
 from cnntention.training.loop import autocast
 
 ENOUGH = 32 * 32  # places: for smaller images there always was memory enough
 SIDE, IMAGES = 17, 2  # of a trial: only scores have a multiple of 17^4 numbers; a BatchNorm needs two images
+Needs = Sequence[tuple[str, float]]
+"""(stage, bytes) of each module."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Scores:
     """By `maps`."""
 
 
-def require(study: Study, run: Run, net: ResNet, batches: Batches, where: torch.device) -> None:
+def require(study: Study, run: Run, batches: Batches, where: torch.device) -> None:
     """Raise UserError if the scores that a training step, or the maps of one image, keep at the same time do not fit.
 
     It estimates too little, never too much: gradients, activations and intermediate results come on top.
@@ -40,32 +42,30 @@ def require(study: Study, run: Run, net: ResNet, batches: Batches, where: torch.
     trained, shown = batches.crop, (batches.height, batches.width)
     if max(h * w for h, w in (trained, shown)) <= ENOUGH:
         return
-    recipe, width = study.recipes[run.recipe], study.models[run.model].width
-    batch = min(recipe.batch_size, len(batches))
-    kept, mapped = {}, {}
-    for name, module in attention_modules(net):
-        stage = STAGES.index(name.split("_")[0])
-        scores = measured(module, width * 2**stage, recipe, where)
-        kept[name] = batch * scores.kept * places(trained, stage) ** 2
-        mapped[name] = scores.mapped * places(shown, stage) ** 2
+    model, recipe = study.models[run.model], study.recipes[run.recipe]
+    batch, each = min(recipe.batch_size, len(batches)), 1 if model.placement == "stage" else (model.depth - 2) // 6
+    kept, mapped = [], []
+    for name, slot in model.modules.items():
+        stage = STAGES.index(name)
+        for options in slot:
+            scores = measured(options, model.width * 2**stage, recipe, where)
+            kept += each * [(name, batch * scores.kept * places(trained, stage) ** 2)]
+            mapped += each * [(name, scores.mapped * places(shown, stage) ** 2)]
     lower = f"; or lower recipes.{run.recipe}.batch_size"
     refuse(run, kept, 1, f"keeps the scores of a batch of {batch} images for the backward pass", lower, where)
     refuse(run, mapped, 2, "is examined by its attention maps, of an image at a time", "", where)  # times distances
 
 
-def refuse(run: Run, needs: dict[str, float], copies: int, what: str, also: str, where: torch.device) -> None:
+def refuse(run: Run, needs: Needs, copies: int, what: str, also: str, where: torch.device) -> None:
     """Raise UserError if there is less memory than all modules need at once, or `copies` of the largest."""
-    if not needs:
-        return
-    largest = max(needs, key=needs.get)
-    need, free = max(sum(needs.values()), copies * needs[largest]), device.free_memory(where)
-    if need <= free:
-        return
-    raise UserError(
-        f"models.{run.model}.attention.{largest.split('_')[0]}: on {run.dataset} this model {what}, which takes at "
-        f"least {need / 2**30:.1f} GiB, and {where.type} has {free / 2**30:.1f} GiB free; drop this stage, or use "
-        f"fewer heads or smaller images{also}."
-    )
+    stage, largest = max(needs, key=lambda need: need[1], default=("", 0))
+    need, free = max(sum(size for _, size in needs), copies * largest), device.free_memory(where)
+    if need > free:
+        raise UserError(
+            f"models.{run.model}.attention.{stage}: on {run.dataset} this model {what}, which takes at least "
+            f"{need / 2**30:.1f} GiB, and {where.type} has {free / 2**30:.1f} GiB free; drop this stage, or use fewer "
+            f"heads or smaller images{also}."
+        )
 
 
 def places(shape: tuple[int, int], stage: int) -> int:
@@ -74,26 +74,28 @@ def places(shape: tuple[int, int], stage: int) -> int:
     return height * width
 
 
-def measured(module: nn.Module, channels: int, recipe: Recipe, where: torch.device) -> Scores:
-    """Of a copy, in a trial on small features; 0 for a module that does not work on these."""
-    module, kept = copy.deepcopy(module).train(), {}
+def measured(options: BaseModel, channels: int, recipe: Recipe, where: torch.device) -> Scores:
+    """Of a module for small features, in a trial; 0 for one that does not work on these."""
+    kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         if tensor.numel() and tensor.numel() % SIDE**4 == 0:
             kept[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    devices = [where] if where.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.random.fork_rng([where] if where.type == "cuda" else []):
         try:
+            module = module_of(options, (channels, SIDE, SIDE)).to(where).train()
             x = torch.ones(IMAGES, channels, SIDE, SIDE, device=where, requires_grad=True)
-            with autocast(where, recipe.precision):
-                y = module(x)
-            sizes = sum(tensor.numel() * tensor.element_size() for tensor in kept.values())
-            del y
+            with (
+                torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+                autocast(where, recipe.precision),
+            ):
+                module(x)
             with torch.no_grad():
                 maps = module.eval().maps(x).get("attention") if hasattr(module, "maps") else None
-        except Exception:  # a plugin's: it may be made for one size
+        except Exception:  # a plugin's, or timm's: it may be made for other sizes
             return Scores(0, 0)
+    pairs = IMAGES * SIDE**4
     shown = maps.numel() * maps.element_size() if maps is not None else 0
-    return Scores(sizes / IMAGES / SIDE**4, shown / IMAGES / SIDE**4)
+    return Scores(sum(each.numel() * each.element_size() for each in kept.values()) / pairs, shown / pairs)

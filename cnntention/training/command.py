@@ -37,8 +37,8 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
     card = read_card(source)
     splits = {"train": "train", "val": recipe.monitor}
     data = {use: load_batches(source, study.datasets[run.dataset], split, where) for use, split in splits.items()}
+    capacity.require(study, run, data["train"], where)
     model = made(config, card, run.seed, study.datasets[run.dataset].augment.crop_size).to(where)
-    capacity.require(study, run, model, data["train"], where)
     state, folder = State(state_file, f"{run.key}/seed{run.seed}"), Path(run.folder)
     progress, pause = Progress(run.name, recipe.epochs, len(data["train"])), Pause()
 
