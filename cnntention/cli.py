@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         if name in ("seal", "status", "verify"):
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
-        elif name not in ("clean", "explain", "new", "predict", "schema", "test"):
+        elif name not in ("clean", "explain", "fingerprint", "new", "predict", "schema", "test"):
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
         for option in options:  # one with a question mark may be left out
             option, *optional = option.split("?")
@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
     step("test", "module", "option", "scale", "dataset?", "budget", "dir", "cores")
     step("new", "folder", "module", "option", "scale", "dataset?", "budget")
+    step("fingerprint", "directory")
     step("fetch", "dataset", "out")
     step("prepare", "dataset", "out")
     step("train", "run", "state", "threads", "device")
@@ -78,13 +79,14 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-PLACED = ("folder", "image", "images", "module")
+PLACED = ("directory", "folder", "image", "images", "module")
 OPTIONS: dict[str, dict] = {
     "module": {
         "metavar": "MODULE",
         "help": "my_module.py or my_module.py:Class, timm:eca, package.module.Class, or a kind of this package",
     },
     "folder": {"metavar": "DIR", "help": "where the study's files and results go"},
+    "directory": {"metavar": "DIR", "help": "a folder of images, with train/CLASS/ and test/CLASS/"},
     "option": {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "an option of the module"},
     "scale": {"choices": ["cpu", "full"], "default": "cpu", "help": "cpu: small networks, under an hour; full: a GPU"},
     "budget": {

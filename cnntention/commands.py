@@ -52,6 +52,13 @@ def fetch(args: argparse.Namespace) -> None:
     raise UserError(f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}.")
 
 
+def fingerprint(args: argparse.Namespace) -> None:
+    """Print the SHA-256 that identifies a folder of images, for the source of a dataset."""
+    from cnntention.data import folder
+
+    print(folder.fingerprint(Path(args.directory)))
+
+
 def prepare(args: argparse.Namespace) -> None:
     """Make a dataset's train, val and test splits and its card."""
     from cnntention.data import archives, datasets

@@ -1,6 +1,8 @@
 """Choose a step's device, and set torch so that the same run gives the same bytes."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -40,6 +42,29 @@ def prepare_torch(threads: int, device: torch.device, asked: str = "fp32", deter
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=not deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = False  # filling with NaN is for debugging
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process may still allocate there."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return min([1024 * int(lines["MemAvailable"].split()[0]), *limits()])
+    except (OSError, KeyError):  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def limits() -> Iterator[int]:
+    """Memory limits of this process's control groups, bytes, as of a container or a Slurm job."""
+    root = Path("/sys/fs/cgroup")
+    group = root / Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip()
+    for folder in (group, *group.parents):
+        if (file := folder / "memory.max").exists() and (limit := file.read_text().strip()) != "max":
+            yield int(limit)
 
 
 def settings() -> dict:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from cnntention import files
 from cnntention.config import Dataset, digest, parse_study
-from cnntention.data import datasets, readers
+from cnntention.data import datasets, mats, readers, tars
 from cnntention.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -76,7 +77,7 @@ def source(folder: Path, form: str, contents: dict[str, bytes], **options) -> tu
     folder.mkdir(exist_ok=True)
     raw, config = {}, {"format": form, **options}
     for key, content in contents.items():
-        raw[key] = folder / IDX_FILES.get(key, f"source.{form}")
+        raw[key] = folder / IDX_FILES.get(key, f"{key}.mat" if form == "svhn-mat" else f"source.{form}")
         raw[key].write_bytes(content)
         config[key] = {"urls": raw[key].name, "sha256": hashlib.sha256(content).hexdigest()}
     return config, raw
@@ -150,20 +151,87 @@ def test_cifar10(tmp_path):
     assert card["class_names"] == ["cat", "sea horse", "dog"]
 
 
-def test_cifar100(tmp_path):
-    coarse = np.zeros(50, np.uint8)
+@pytest.mark.parametrize("coarse", [False, True])
+def test_cifar100(tmp_path, coarse):
+    other = np.zeros(50, np.uint8)
+    columns = [(CIFAR_LABELS, other), (labels(7, 3), other[:7])]
+    if not coarse:
+        columns = [pair[::-1] for pair in columns]
+    names = {"coarse" if coarse else "fine": b"a\nb\nc\nd\n", "fine" if coarse else "coarse": b"all\n"}
     members = {
-        "cifar-100-binary/train.bin": records(CIFAR_TRAIN, coarse, CIFAR_LABELS),
-        "cifar-100-binary/test.bin": records(CIFAR_TEST, coarse[:7], labels(7, 3)),
-        "cifar-100-binary/coarse_label_names.txt": b"all\n",
-        "cifar-100-binary/fine_label_names.txt": b"a\nb\nc\nd\n",
+        "cifar-100-binary/train.bin": records(CIFAR_TRAIN, *columns[0]),
+        "cifar-100-binary/test.bin": records(CIFAR_TEST, *columns[1]),
+        **{f"cifar-100-binary/{kind}_label_names.txt": text for kind, text in names.items()},
     }
-    card, splits = prepare(tmp_path, "cifar-binary", {"archive": tar(members)}, options={"label_bytes": 2})
+    options = {"label_bytes": 2, "coarse": coarse}
+    card, splits = prepare(tmp_path, "cifar-binary", {"archive": tar(members)}, options=options)
     pixels, targets = whole(splits)
     np.testing.assert_array_equal(pixels, CIFAR_TRAIN)
     np.testing.assert_array_equal(targets, CIFAR_LABELS)
     assert card["class_names"] == ["a", "b", "c", "d"]
     assert card["images_per_class"]["test"][3] == 0, "a named class may be empty"
+
+
+def test_coarse_labels_are_other_data():
+    source = {"format": "cifar-binary", "label_bytes": 2, "archive": {"urls": "a.gz", "sha256": "a" * 64}}
+    fine, coarse = (Dataset.model_validate({"source": source | {"coarse": of}}) for of in (False, True))
+    assert fine.preparation()["source"] == {"format": "cifar-binary", "archive": "a" * 64}, "as before there was coarse"
+    assert fine.preparation() != coarse.preparation()
+    with pytest.raises(ValueError, match="coarse: only CIFAR-100 has coarse labels; say label_bytes: 2"):
+        Dataset.model_validate({"source": source | {"coarse": True, "label_bytes": 1}})
+
+
+def mat(pixels, digits, compressed=True, **more) -> bytes:
+    """As SVHN's: images (N, 3, H, W) of digits, where 10 stands for the 0."""
+    out = io.BytesIO()
+    named = np.where(digits == 0, 10, digits).astype(np.uint8)
+    savemat(out, {"X": pixels.transpose(2, 3, 1, 0), "y": named[:, None], **more}, do_compression=compressed)
+    return b"MATLAB 5.0 MAT-file".ljust(116) + out.getvalue()[116:]  # without the time
+
+
+def svhn_contents(**more):
+    return {
+        "train": mat(images(60, 3, 8, 8), labels(60, 10), **more),
+        "test": mat(images(9, 3, 8, 8, seed=5), labels(9, 4), **more),
+    }
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_svhn(tmp_path, compressed):
+    card, splits = prepare(tmp_path, "svhn-mat", svhn_contents(compressed=compressed))
+    pixels, targets = whole(splits)
+    np.testing.assert_array_equal(pixels, images(60, 3, 8, 8), strict=True)
+    np.testing.assert_array_equal(targets, labels(60, 10))
+    np.testing.assert_array_equal(splits["test"].images, images(9, 3, 8, 8, seed=5), strict=True)
+    np.testing.assert_array_equal(splits["test"].labels, labels(9, 4))
+    assert card["class_names"] == list("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"X": None}, ["has no X (it has y)"]),
+        ({"X": np.zeros((8, 8, 3, 60))}, ["X must be uint8 (H, W, 3, N), not float64 (8, 8, 3, 60)"]),
+        ({"X": np.zeros((8, 8, 60), np.uint8)}, ["X must be uint8 (H, W, 3, N), not uint8 (8, 8, 60)"]),
+        ({"X": np.zeros((8, 8, 3, 2_000), np.uint8)}, ["unpacks to more than 300,000 bytes"]),
+        ({"X": np.zeros((8, 8, 3, 9), np.uint8)}, ["has 60 train labels for 9 train images"]),
+        ({"y": np.zeros((60, 1))}, ["y has labels other than 1 to 10"]),
+        ({"y": np.full((60, 1), 1.5)}, ["y has labels other than 1 to 10"]),
+        ({"y": np.full((60, 1), np.nan)}, ["y has labels other than 1 to 10"]),
+        ({"y": np.ones((60, 2))}, ["y must be numbers (N, 1), not float64 (60, 2)"]),
+        ({"y": np.array(["a", {}], object)}, ["cannot be read (y is no array of real numbers)"]),
+        ({"y": "digits"}, ["y is no array of real numbers"]),
+        ({"y": np.ones((60, 1)) * 1j}, ["y is no array of real numbers"]),
+        (None, ["cannot be read (it is cut off)"]),
+    ],
+)
+def test_broken_svhn(tmp_path, monkeypatch, change, words):
+    limited(monkeypatch, 300_000)
+    contents, held = svhn_contents(), {"X": np.zeros((8, 8, 3, 60), np.uint8), "y": np.ones((60, 1), np.uint8)}
+    out = io.BytesIO()
+    savemat(out, {name: value for name, value in (held | (change or {})).items() if value is not None})
+    contents["train"] = out.getvalue() if change else contents["train"][:-9]
+    refused(tmp_path, "svhn-mat", contents, *words, "train.mat")
 
 
 @pytest.mark.parametrize("channels", [True, False])
@@ -455,8 +523,9 @@ def test_npz_compressed_in_another_way(tmp_path):
 
 
 def limited(monkeypatch, largest=1_000_000):
-    monkeypatch.setattr(readers, "LARGEST", largest)
-    monkeypatch.setattr(readers, "TOO_LARGE", f"unpacks to more than {largest:,} bytes")
+    for module in (mats, readers, tars):
+        monkeypatch.setattr(module, "LARGEST", largest)
+        monkeypatch.setattr(module, "TOO_LARGE", f"unpacks to more than {largest:,} bytes")
 
 
 @pytest.mark.parametrize(

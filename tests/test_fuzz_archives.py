@@ -14,7 +14,17 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from test_datasets import CIFAR_LABELS, CIFAR_TRAIN, cifar10_members, idx_contents, labels, npz_arrays, records, tar
+from test_datasets import (
+    CIFAR_LABELS,
+    CIFAR_TRAIN,
+    cifar10_members,
+    idx_contents,
+    labels,
+    npz_arrays,
+    records,
+    svhn_contents,
+    tar,
+)
 
 from cnntention.config import Dataset
 from cnntention.data import datasets, readers
@@ -51,6 +61,7 @@ PARTS = {
     "cifar-binary": SMALL,
     "cifar-100": FINE,
     "npz": unpacked_npz(),
+    "svhn-mat": svhn_contents(compressed=False),
 }
 
 
@@ -58,6 +69,8 @@ def pack(form: str, parts: dict[str, bytes]) -> dict[str, bytes]:
     """The files of a dataset, by their key in its source."""
     if form == "idx":
         return {key: gzip.compress(content, 1, mtime=0) for key, content in parts.items()}
+    if form == "svhn-mat":
+        return dict(parts)
     return {"archive": zipped(parts) if form == "npz" else tar(parts)}
 
 
@@ -109,9 +122,10 @@ def cases(draw) -> tuple[str, dict[str, bytes], bool]:
     key, part = draw(st.sampled_from(list(files))), draw(st.sampled_from(list(parts)))
     where = draw(st.sampled_from(["file", "part", "stream", "swap", "drop", "name", "compression"]))
     if where == "file":
-        files[key] = draw(damaged(files[key]))
+        whole = svhn_contents()[key] if form == "svhn-mat" else files[key]  # compressed
+        files[key] = draw(damaged(whole))
         return form, files, True
-    if where == "compression":
+    if where == "compression" and form != "svhn-mat":
         if form == "npz":
             kind = draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]))
             return form, {"archive": zipped(parts, kind)}, True
@@ -123,9 +137,9 @@ def cases(draw) -> tuple[str, dict[str, bytes], bool]:
     other = draw(st.sampled_from(list(parts)))
     if where == "swap":
         parts[part], parts[other] = parts[other], parts[part]
-    elif where == "drop" and form != "idx":
+    elif where == "drop" and form not in ("idx", "svhn-mat"):
         del parts[part]
-    elif where == "name" and form != "idx":
+    elif where == "name" and form not in ("idx", "svhn-mat"):
         name = draw(st.sampled_from([other, f"x/{part}", part.upper(), part.removesuffix(".npy"), "ä" * 120, ""]))
         parts = {name if each == part else each: content for each, content in parts.items()}
     else:

@@ -113,8 +113,8 @@ def shape_of(source: Mapping[str, Any]) -> tuple[int, int, int]:
     if source["format"] == "npz":
         with readable(source["archive"]["urls"][0]), np.load(source["archive"]["urls"][0]) as arrays:
             return arrays["train_images"].shape[1:]
-    side = source.get("size", 32)
-    return (1, 28, 28) if source["format"] == "idx" else (3, side, side)
+    side = source.get("size") or 32
+    return (1, 28, 28) if source["format"] == "idx" else (source.get("channels", 3), side, side)
 
 
 def experiments(subject: str, at: str, backbone: str, main: str, models: list[str]) -> dict[str, Any]:

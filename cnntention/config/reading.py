@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from cnntention.config.attention import ATTENTION_OPTIONS
 from cnntention.config.base import merge, nearest, shown
+from cnntention.config.sources import FORMATS
 from cnntention.config.study import Study
 from cnntention.errors import UserError
 
@@ -17,7 +18,7 @@ TOO_DEEP = "configuration: is nested too deeply, or an entry holds itself."
 
 def place(loc: Iterable[str | int], config: Any) -> list[str | int]:
     """pydantic's location as it is in the file: without union tags, and without the index of a one-element list."""
-    hidden = set(ATTENTION_OPTIONS) | {"plugin", "idx", "cifar-binary", "npz", "cuematch", "fixed", "adaptive"}
+    hidden = set(ATTENTION_OPTIONS) | {"plugin", *FORMATS, "fixed", "adaptive"}
     keys: list[str | int] = []
     for i, part in enumerate(loc):
         listed = isinstance(config, list | tuple)

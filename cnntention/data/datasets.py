@@ -1,4 +1,4 @@
-"""Prepare a dataset: read its archives or generate it, split it, and write it with a card; read it back.
+"""Prepare a dataset: read its files or generate it, split it, and write it with a card; read it back.
 
 A prepared dataset is a folder with `train.safetensors`, `val.safetensors`, `test.safetensors` and `card.json`,
 which is written last. A split has `images` uint8 (N, C, H, W), `labels` int64 (N,) and `index` int64 (N,), the
@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from cnntention import files, versions
-from cnntention.config import CueMatchSource, Dataset, digest
+from cnntention.config import CueMatchSource, Dataset, FolderSource, digest
 from cnntention.data.archives import bare
-from cnntention.data.readers import Published, read_archives
+from cnntention.data.folder import read_folder
+from cnntention.data.published import Published
+from cnntention.data.readers import read_archives
 from cnntention.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -36,15 +38,18 @@ class Split:
 def prepare(name: str, dataset: Dataset, raw: Mapping[str, Path], out: Path) -> dict:
     """Write the dataset's splits and card to the folder `out`; return the card.
 
-    `raw`: field name -> path of each of the source's archives (none for CueMatch). Raises UserError if an archive
-    is damaged, has another hash than the configuration says, or has too few images, or if `out` holds anything else.
+    `raw`: field name -> path of each of the source's archives, if it has any. Raises UserError if a file is damaged,
+    has another hash than the configuration says, or if there are too few images, or if `out` holds anything else.
     """
     out = Path(out)
     refuse_another(out)
     if isinstance(dataset.source, CueMatchSource):
         splits, facts = generate(name, dataset)
     else:
-        published = read_archives(name, dataset, {key: Path(path) for key, path in raw.items()})
+        if isinstance(dataset.source, FolderSource):
+            published = read_folder(name, dataset.source)
+        else:
+            published = read_archives(name, dataset, {key: Path(path) for key, path in raw.items()})
         splits = divide(name, dataset, published)
         class_names = published.class_names
         count = len(class_names) if class_names else int(published.splits["train"][1].max()) + 1

@@ -8,9 +8,14 @@ from cnntention.explanation.cam import Sample, pooled
 from cnntention.models.registry import attention_maps
 from cnntention.results.tables import LookUp
 
-BATCH = 8  # images at a time: a matrix of 8 heads over 32 x 32 positions has 34 MB
+BATCH = 8  # images of 32 x 32 px at a time, and fewer larger ones: a matrix of 8 heads over 32 x 32 positions has 34 MB
 EXAMPLES = 4  # sampled images, beside the showcase, whose attention is stored
 DIRECTIONS = ("match_to_cue", "cue_to_match")
+
+
+def batch_of(shape: tuple[int, int]) -> int:
+    """Images of (H, W) px at a time."""
+    return max(1, min(BATCH, BATCH * 32**4 // (shape[0] * shape[1]) ** 2))
 
 
 def cells_of(count: int, shape: tuple[int, int]) -> tuple[int, int] | None:
@@ -55,8 +60,9 @@ def attention_rows(model: nn.Module, chosen: Sample, places: dict[str, np.ndarra
     parts: dict[str, list[np.ndarray]] = {}
     shape = chosen.images.shape[2:]
     at = np.stack(list(places.values()), axis=1)  # (N, Q, 2) px
-    for start in range(0, len(at), BATCH):
-        part = slice(start, start + BATCH)
+    batch = batch_of(shape)
+    for start in range(0, len(at), batch):
+        part = slice(start, start + batch)
         for name, (weights, cells) in matrices(model, chosen.images[part]).items():
             cell = at[part] * cells // shape
             flat = torch.from_numpy(cell[..., 0] * cells[1] + cell[..., 1]).to(weights.device)  # (B, Q)

@@ -63,7 +63,6 @@ def dataset_rows(study: Study) -> Iterator[tables.DatasetRow]:
     for name in study.datasets_used():
         source = study.datasets[name].source
         card = read_card(paths.data_folder(study, name), study.datasets[name])
-        archives = source.archives.values()
         yield tables.DatasetRow(
             dataset=name,
             format=source.format,
@@ -73,8 +72,8 @@ def dataset_rows(study: Study) -> Iterator[tables.DatasetRow]:
             class_names="; ".join(card["class_names"] or map(str, range(card["classes"]))),
             **card["images"],
             key=card["key"],
-            source="; ".join(bare(archive.urls[0]) for archive in archives) or "generated",
-            source_sha256="; ".join(archive.sha256 for archive in archives),
+            source="; ".join(map(bare, source.places)),
+            source_sha256="; ".join(source.hashes),
         )
 
 

@@ -37,7 +37,7 @@ def training_images(study: Study, name: str) -> tuple[int, int]:
     except (KeyError, TypeError, ValueError):  # an archive is taken for MNIST's or CIFAR's
         total, side = (60_000, 28) if dataset.source.format == "idx" else (50_000, 32)
         count = dataset.train_images or total - dataset.validation_images
-        side = getattr(dataset.source, "size", side)
+        side = getattr(dataset.source, "size", None) or side
     return max(1, count), max(1, dataset.augment.crop_size or side)
 
 

@@ -19,6 +19,7 @@ from cnntention.results.paths import data_folder
 from cnntention.results.records import LastEpoch, RunRecord
 from cnntention.results.words import Ended
 from cnntention.storage import write_weights
+from cnntention.training import capacity
 from cnntention.training.loop import Hooks, diverged, finished, train
 from cnntention.training.pause import Pause
 from cnntention.training.progress import Progress
@@ -36,6 +37,7 @@ def train_run(study: Study, run: Run, state_file: Path, threads: int, device_nam
     card = read_card(source)
     splits = {"train": "train", "val": recipe.monitor}
     data = {use: load_batches(source, study.datasets[run.dataset], split, where) for use, split in splits.items()}
+    capacity.require(study, run, data["train"], where)
     model = made(config, card, run.seed, study.datasets[run.dataset].augment.crop_size).to(where)
     state, folder = State(state_file, f"{run.key}/seed{run.seed}"), Path(run.folder)
     progress, pause = Progress(run.name, recipe.epochs, len(data["train"])), Pause()
