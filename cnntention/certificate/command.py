@@ -8,6 +8,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from cnntention.certificate import source as sources
@@ -72,7 +73,8 @@ def test(folder: Path, cores: str, **asked: Any) -> None:
     """Write the study, run it, and show its page; UserError if a step failed."""
     new(folder, **asked)
     print(f"The study is in {folder}; `cnntention status` there tells how far it is.", flush=True)
-    snakemake = [sys.executable, "-m", "snakemake", "--cores", cores, "--resources", "gpu=1"]
+    snakemake = [sys.executable, "-m", "snakemake", "--cores", cores]
+    snakemake += ["--resources", "gpu=1"] if torch.cuda.is_available() else []  # else a run a core at a time
     # the jobs call `python`, which has to be this one, also if its environment is not activated
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(snakemake, cwd=folder, env=os.environ | {"PATH": path})
