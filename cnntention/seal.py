@@ -86,7 +86,8 @@ def decided_by(study: Study, claim: Claim) -> str:
         recipes = [name for grid in own for name in study.trained(experiment, grid)] if tuning else [r]
         keys = [study.run(d, m, name, seed=0).key for name in recipes] if (d, m, r) in known else []
         cells.append([d, m, r, seeds, [*keys, study.examination_key(d)] if keys else []])
-    parts = {"claim": claim.model_dump(mode="json"), "statistics": study.statistics.model_dump(mode="json")}
+    stated = {"mode": "json", "exclude_defaults": True}  # so that an option added later changes no digest
+    parts = {"claim": claim.model_dump(**stated), "statistics": study.statistics.model_dump(**stated)}
     if claim.metric in (*FRONTS, *COUNTS, *TIMES):
         parts["profiling"] = [study.profiling.model_dump(mode="json"), versions.PROFILING]
     return files.checksum(parts | {"cells": cells})
