@@ -13,7 +13,7 @@ import tabled
 
 from cnntention import files
 from cnntention.errors import UserError
-from cnntention.report import numbers, page, tables, wording
+from cnntention.report import answers, numbers, page, tables, wording
 from cnntention.report.figures import figure_files
 from cnntention.report.reading import read
 from cnntention.results.words import Reason, Test, Verdict
@@ -103,7 +103,7 @@ def test_the_answer_comes_first_and_says_what_it_rests_on(html, markdown):
     for text in (Tree(html).text, markdown.replace("\\", "")):
         start = text[: text.index("Does it | help?")]
         assert "Supported: Looking" in start
-        assert wording.SMALL in start
+        assert answers.SMALL in start
         assert "a CPU, 1 thread" in start
         assert "0123456789ab" in start
 
@@ -111,7 +111,7 @@ def test_the_answer_comes_first_and_says_what_it_rests_on(html, markdown):
 def test_the_answer_of_many_claims_counts_comparisons(results):
     claims = results.frames["claims"]
     many = replace(results, frames=results.frames | {"claims": pd.concat([claims] * 3)})
-    head, life = wording.study_answer(many)
+    head, life = answers.study_answer(many)
     assert head.startswith(("Sometimes: in 4 comparisons", "Yes: in 4"))
     assert "significantly better in 2 (looking on cues, looking on local)" in head
     assert life.startswith("Attention changes the features in")
@@ -178,7 +178,7 @@ def test_every_verdict_and_reason_has_words(verdict):
         assert not re.search(r"None|nan|[{}]|  ", " ".join(said))
         if reason in (Reason.NOT_USED, Reason.MAPS_NOT_SANE, Reason.TEST_SPLIT_USED):
             assert failing in said[0]
-        assert wording.outcomes(pd.DataFrame([dict(row), {**row, "model": "looking"}]))
+        assert answers.outcomes(pd.DataFrame([dict(row), {**row, "model": "looking"}]))
 
 
 def test_what_was_claimed_stands_beside_what_is_tested(results):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnntention import files
 from cnntention.errors import UserError
-from cnntention.report import markdown, sections, tables, wording
+from cnntention.report import answers, markdown, sections, tables
 from cnntention.report.document import Picture
 from cnntention.report.figures import figure_files
 from cnntention.report.reading import Results, read
@@ -71,9 +71,9 @@ def relative(path: Path, readme: Path) -> str:
 def section(folder: Path, results: Results, readme: Path) -> str:
     """A study: its question, its answer, and what that rests on."""
     question, report = markdown.escaped(results.study.study.question), relative(folder / "report/report.md", readme)
-    answer = [*wording.study_answer(results), *([wording.SMALL] if results.study.study.scale == "cpu" else [])]
+    answer = [*answers.study_answer(results), *([answers.SMALL] if results.study.study.scale == "cpu" else [])]
     ended = ", ".join(
-        f"{number} {verdict}" for verdict, number in wording.claims_ended(results.frames["claims"]) if number
+        f"{number} {verdict}" for verdict, number in answers.claims_ended(results.frames["claims"]) if number
     )
     facts = ". ".join(f"{name}: {value}" for name, value in sections.facts(results).rows)
     small = markdown.escaped(f"{facts}. Claims: {ended}.")

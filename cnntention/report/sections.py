@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import yaml
 
 from cnntention.config import Statistics
-from cnntention.report import declared, looks, tables, wording
+from cnntention.report import answers, declared, looks, tables
 from cnntention.report import numbers as num
 from cnntention.report.catalogue import asks_for_life, attends
 from cnntention.report.certificate import certificate
@@ -20,18 +20,18 @@ Pictures = dict[tuple[str, str], Picture]
 def overview(results: Results, pictures: Pictures) -> Iterator:
     """The answer, the claims, what it rests on, and all claims in one figure."""
     claims, missing = results.frames["claims"], tables.not_run(results)
-    yield Text(" ".join(wording.study_answer(results)), "lead")
+    yield Text(" ".join(answers.study_answer(results)), "lead")
     if results.card["missing"]:
-        yield Text(wording.unfinished(results.card), "scale")
+        yield Text(answers.unfinished(results.card), "scale")
     if results.study.study.scale == "cpu":
-        yield Text(wording.SMALL, "scale")
-    yield Text(wording.unseen(results), "note")
+        yield Text(answers.SMALL, "scale")
+    yield Text(answers.unseen(results), "note")
     if text := looks.still_open(results):
         yield Text(text, "note")
     if table := certificate(results):
         yield table
     if len(claims):
-        yield Counts(tuple(wording.claims_ended(claims)))
+        yield Counts(tuple(answers.claims_ended(claims)))
     if (claims["tests"] > 0).any():
         yield Text(declared.of_study(claims), "note")
     yield facts(results)
@@ -70,7 +70,7 @@ def answered(results: Results, name: str, pictures: Pictures) -> Iterator:
     def shown(*kinds: str) -> list:
         return [pictures[kind, name] for kind in kinds if (kind, name) in pictures]
 
-    yield Text(wording.answer(results, name), "lead")
+    yield Text(answers.answer(results, name), "lead")
     text = f"{num.count(len(part), 'run')} on {num.listing(part['dataset'])}, trained by {num.listing(part['recipe'])}."
     if part["leaks"].any():
         text += " The test split decided when some of them stopped, or which epoch to keep: their scores are biased."
