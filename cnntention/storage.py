@@ -14,7 +14,7 @@ from cnntention.data.augment import Batches, load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
 from cnntention.models.registry import build, has_deterministic_form
-from cnntention.models.resnet import ResNet
+from cnntention.models.resnet import ResNet, channels_last
 from cnntention.results import paths
 from cnntention.results.records import RunRecord
 
@@ -53,7 +53,7 @@ def open_run(study: Study, run: Run, threads: int, device_name: str) -> Opened:
     channels, *size = (card["image"][side] for side in ("channels", "height", "width"))
     model = build(config, channels, card["classes"], run.seed, tuple(size))
     read_weights(Path(run.folder) / "model.safetensors", record.weights_sha256, model)
-    return Opened(record, out, card, batches, model.to(where, memory_format=torch.channels_last).eval(), where)
+    return Opened(record, out, card, batches, channels_last(model.to(where)).eval(), where)
 
 
 def read_weights(path: Path, expected: str, model: nn.Module) -> None:

@@ -13,6 +13,7 @@ from cnntention.errors import UserError
 from cnntention.models.attention import KINDS
 from cnntention.models.controls import uncontrolled
 from cnntention.models.registry import attention_modules, build, check, has_deterministic_form
+from cnntention.models.resnet import channels_last
 from cnntention.profiling.measure import attention_bytes, count_macs
 from cnntention.training.command import made
 
@@ -31,7 +32,7 @@ def test_own_kinds_are_all_tested():
 def test_each_module_of_timm_learns_and_is_evaluated(name, placement, images):
     torch.use_deterministic_algorithms(True)
     try:
-        net = network(name, placement)
+        net = channels_last(network(name, placement))
         logits = net(images[:2].contiguous(memory_format=torch.channels_last))
         logits.logsumexp(1).sum().backward()
         assert logits.shape == (2, 10)

@@ -26,6 +26,14 @@ def keep_layout(x: Tensor) -> Tensor:
     return x
 
 
+def channels_last(net: nn.Module) -> nn.Module:
+    """The network, in place, with what is 4-dimensional in that layout; `nn.Module.to` refuses one with a Conv3d."""
+    for tensor in (*net.parameters(), *net.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
+    return net
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions, optional attention, and a parameter-free shortcut around them (option A)."""
 

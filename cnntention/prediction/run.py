@@ -18,7 +18,7 @@ from cnntention.data.augment import Batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
 from cnntention.models.registry import build, load_plugins
-from cnntention.models.resnet import ResNet
+from cnntention.models.resnet import ResNet, channels_last
 from cnntention.prediction.images import Fitted, fit
 from cnntention.results.records import RunRecord
 from cnntention.storage import read_weights
@@ -100,7 +100,7 @@ def load_run(folder: str | Path, device: str | torch.device = "cpu", plugins: It
     read_weights(folder / "model.safetensors", record.weights_sha256, model)
     fixed = record.dataset["normalize"] or card
     return LoadedRun(
-        model=model.to(where, memory_format=torch.channels_last).eval(),
+        model=channels_last(model.to(where)).eval(),
         image_size=(channels, height, width),
         class_names=tuple(card["class_names"] or map(str, range(card["classes"]))),
         mean=tuple(fixed["mean"]),

@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnntention import device as devices
 from cnntention.config import Model, Profiling
 from cnntention.models.registry import build, has_deterministic_form, load_plugins, parameter_counts
+from cnntention.models.resnet import channels_last
 from cnntention.profiling import energy
 from cnntention.profiling.memory import alone, batch_of, measure_memory, training_step
 from cnntention.results.profiles import ModelProfile
@@ -151,7 +152,7 @@ def measured(
     prepare(models, settings, device)
     meter = meter_of(device)
     built = {n: build(m, shape[0], classes, image=shape[1:]) for n, m in models.items()}
-    nets = {n: net.to(device, memory_format=torch.channels_last) for n, net in built.items()}
+    nets = {n: channels_last(net.to(device)) for n, net in built.items()}
     calls = measure_times(nets, *batch_of(settings.batch_size, shape, classes, device), settings, meter)
     return {
         name: {f"{measurement}_ms": in_turn[name].times_ms for measurement, in_turn in calls.items()}

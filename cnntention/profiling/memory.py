@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cnntention.config import Model, Profiling
 from cnntention.errors import UserError, explained
 from cnntention.models.registry import build, load_plugins
+from cnntention.models.resnet import channels_last
 from cnntention.training.recipe import uncompiled
 
 Shape = tuple[int, int, int]
@@ -54,7 +55,7 @@ def first_step(config: Model, shape: Shape, classes: int, images: int, device) -
     """A function that makes a new network's first training step; the libraries are warmed up by a step before."""
 
     def step_of(count: int) -> Callable[[], None]:
-        net = build(config, shape[0], classes, image=shape[1:]).to(device, memory_format=torch.channels_last)
+        net = channels_last(build(config, shape[0], classes, image=shape[1:]).to(device))
         return training_step(net.train(), *batch_of(count, shape, classes, device))
 
     step_of(2)()  # two, since a single value has no batch statistics

@@ -7,6 +7,7 @@ import torch
 from cnntention import device
 from cnntention.config import Run, Study
 from cnntention.models.registry import build, check, has_deterministic_form
+from cnntention.models.resnet import channels_last
 from cnntention.status.speed import Speeds
 from cnntention.training.loop import train_step
 from cnntention.training.recipe import make_optimizer
@@ -33,7 +34,7 @@ def images_per_s(study: Study, run: Run, side: int, where: torch.device) -> floa
     """Training images a second at the recipe's batch size, on one thread as the rule trains."""
     recipe, config = study.recipes[run.recipe], study.models[run.model]
     device.prepare_torch(1, where, recipe.precision, has_deterministic_form(config))
-    model = build(config, 3, 10, image=(side, side)).to(where, memory_format=torch.channels_last).train()
+    model = channels_last(build(config, 3, 10, image=(side, side)).to(where)).train()
     optimizer = make_optimizer(model, recipe.optimizer)
     images = torch.randn(recipe.batch_size, 3, side, side, device=where).to(memory_format=torch.channels_last)
     labels = torch.arange(len(images), device=where) % 10

@@ -15,6 +15,7 @@ from cnntention.config import Recipe, Stop
 from cnntention.data.augment import Batches
 from cnntention.errors import UserError
 from cnntention.models.registry import attention_state
+from cnntention.models.resnet import channels_last
 from cnntention.training.recipe import lr_factor, make_optimizer
 
 CHECK_EVERY = 50  # steps between checks of the loss: each check is a CPU-GPU sync point
@@ -46,7 +47,7 @@ def train(
     weights of the epoch before, and the last row has no train_loss.
     """
     hooks = hooks or Hooks()
-    model.to(memory_format=torch.channels_last)
+    channels_last(model)
     optimizer, best, begun = make_optimizer(model, recipe.optimizer), Best(), Begun()
     parts = {"model": model, "optimizer": optimizer, "best": best, "begun": begun}
     _, history = hooks.resume(parts)
