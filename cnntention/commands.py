@@ -1,6 +1,7 @@
 """What each subcommand does, thin: read, call, write. Each imports what it needs: planning must not load torch."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from cnntention.config import Study, nearest
@@ -15,13 +16,12 @@ def latest(args: argparse.Namespace) -> Study:
     return looks.latest(load(args.config))
 
 
-def configured(args: argparse.Namespace) -> Study:
-    """The study, with the attention kinds of plugins and timm known and checked."""
-    study = load(args.config)
+def checked(study: Study, models: Iterable[str] = ()) -> Study:
+    """The study, with the attention kinds of plugins and timm known, and checked as `registry.check` does."""
     if study.foreign:
         from cnntention.models.registry import check
 
-        check(study)
+        check(study, models)
     return study
 
 
@@ -35,8 +35,9 @@ def a_run(args: argparse.Namespace):
     """The study, the run that --run names, threads and device."""
     from cnntention.results.paths import find_run
 
-    study = configured(args)
-    return study, find_run(study, args.run), args.threads, args.device
+    study = load(args.config)
+    run = find_run(study, args.run)
+    return checked(study, [run.model]), run, args.threads, args.device
 
 
 def fetch(args: argparse.Namespace) -> None:
@@ -106,9 +107,9 @@ def profile(args: argparse.Namespace) -> None:
     """Measure, in turn, what all models cost that the study runs on a dataset."""
     from cnntention.profiling.command import profile_models
 
-    study = configured(args)
+    study = load(args.config)
     the_dataset(study, args.dataset)
-    profile_models(study, args.dataset, Path(args.out), args.device)
+    profile_models(checked(study, study.models_on(args.dataset)), args.dataset, Path(args.out), args.device)
 
 
 def summarise(args: argparse.Namespace) -> None:
@@ -162,7 +163,7 @@ def verify(args: argparse.Namespace) -> None:
     from cnntention.verification.command import verify_study
 
     args.config = overlaid(args.config)
-    study = looks.latest(configured(args))
+    study = looks.latest(checked(load(args.config)))
     run = find_run(study, args.run) if args.run else None
     verify_study(study, run, args.runs, args.seed, Path(args.tables) if args.tables else None)
 

@@ -51,11 +51,15 @@ def load_plugins(paths: Iterable[str]) -> None:
                 raise UserError(f"plugins: `import {file.stem}` finds {actual}, not {file}; rename the latter.")
 
 
-def check(study: Study) -> None:
-    """Load the study's plugins, and try their modules and timm's; UserError for a kind or option that is not known."""
+def check(study: Study, models: Iterable[str] = ()) -> None:
+    """Load the study's plugins, and try their modules and timm's: of these models, by default of all that it runs.
+
+    UserError for a kind or option that is not known.
+    """
     load_plugins(study.plugins)
     done = []
-    for name, model in study.models.items():
+    for name in models or dict.fromkeys(run.model for run in study.runs()):
+        model = study.models[name]
         placed = ((stage, options) for stage, slot in model.modules.items() for options in slot)
         for stage, options in placed:
             key = f"configuration: models.{name}.attention.{stage}"
