@@ -18,44 +18,56 @@ from cnntention.results.words import Reason, State, Test, Verdict
 SGD = {"optimizer": {"name": "sgd", "lr": 0.1}, "schedule": {"name": "cosine"}}
 CUES = {"train_images": 900, "validation_images": 50, "test_images": 100}
 SCORES = {"plain": 0.61, "looking": 0.72, "gates": 0.615, "lone": 0.33}
+ZOO = {name: 0.6 + 0.01 * i for i, name in enumerate(("se", "ese", "eca", "gc", "coord", "ela", "strip", "scoord"))}
 COUNT = 3
 
 
-def study() -> Study:
-    """Two experiments that share a model: one beside its baseline on two datasets, one without a baseline."""
+def study(zoo: bool = False) -> Study:
+    """Two experiments that share a model: one beside its baseline on two datasets, one without a baseline.
+
+    zoo: a single one, of many modules on the same datasets.
+    """
     attention = {"stage3": {"kind": "self-attention"}}
-    return parse_study(
-        {
-            "study": {"name": "made", "question": "Is <b> & | read?", "scale": "cpu", "experiments": ["main", "other"]},
-            "datasets": {
-                "cues": CUES | {"source": {"format": "cuematch", "track": "relation-colour"}},
-                "local": CUES | {"source": {"format": "cuematch", "track": "local"}},
+    config = {
+        "study": {"name": "made", "question": "Is <b> & | read?", "scale": "cpu", "experiments": ["main", "other"]},
+        "datasets": {
+            "cues": CUES | {"source": {"format": "cuematch", "track": "relation-colour"}},
+            "local": CUES | {"source": {"format": "cuematch", "track": "local"}},
+        },
+        "models": {
+            "plain": {},
+            "looking": {"attention": attention},
+            "gates": {"attention": {"stage2": {"kind": "cbam"}}},
+            "lone": {"attention": attention},
+        },
+        "recipes": {"brief": SGD | {"epochs": 2}},
+        "experiments": {
+            "main": {
+                "question": "Does it | help?",
+                "baseline": "plain",
+                "grid": {"datasets": ["cues", "local"], "models": ["plain", "looking", "gates"], "recipes": "brief",
+                         "seeds": COUNT},
             },
-            "models": {
-                "plain": {},
-                "looking": {"attention": attention},
-                "gates": {"attention": {"stage2": {"kind": "cbam"}}},
-                "lone": {"attention": attention},
+            "other": {
+                "question": "And alone?",
+                "grid": {"datasets": "cues", "models": ["lone", "looking"], "recipes": "brief", "seeds": COUNT},
             },
-            "recipes": {"brief": SGD | {"epochs": 2}},
-            "experiments": {
-                "main": {
-                    "question": "Does it | help?",
-                    "baseline": "plain",
-                    "grid": {"datasets": ["cues", "local"], "models": ["plain", "looking", "gates"], "recipes": "brief",
-                             "seeds": COUNT},
-                },
-                "other": {
-                    "question": "And alone?",
-                    "grid": {"datasets": "cues", "models": ["lone", "looking"], "recipes": "brief", "seeds": COUNT},
-                },
-            },
-            "claims": {
-                "C1": {"sentence": "Looking | helps.", "experiment": "main", "model": "looking", "against": "plain"},
-                "C2": {"sentence": "Not now.", "experiment": "main", "model": "looking", "value": 0.5},
-            },
-        }
-    )  # fmt: skip
+        },
+        "claims": {
+            "C1": {"sentence": "Looking | helps.", "experiment": "main", "model": "looking", "against": "plain"},
+            "C2": {"sentence": "Not now.", "experiment": "main", "model": "looking", "value": 0.5},
+        },
+    }  # fmt: skip
+    if zoo:
+        config["study"] |= {"name": "zoo", "experiments": ["main"]}
+        config["models"] |= {name: {"attention": {"stage3": {"kind": "timm", "name": name}}} for name in ZOO}
+        config["experiments"]["main"]["grid"]["models"] = ["plain", "looking", *ZOO]
+        config["claims"] = {}
+    return parse_study(config)
+
+
+def score_of(model: str) -> float:
+    return (SCORES | ZOO)[model]
 
 
 def filled(kind: type[Row], **known) -> Row:
@@ -73,9 +85,10 @@ def filled(kind: type[Row], **known) -> Row:
 def rows(study: Study) -> dict[str, list[Row]]:
     """Every table."""
     made: dict[str, list[Row]] = {name: [] for name in TABLES}
+    models = list(dict.fromkeys(run.model for run in study.runs()))
     for run in study.runs():
         own = {"dataset": run.dataset, "model": run.model, "recipe": run.recipe, "seed": run.seed}
-        score, attends = round(SCORES[run.model] + 0.01 * run.seed, 4), run.model != "plain"
+        score, attends = round(score_of(run.model) + 0.01 * run.seed, 4), run.model != "plain"
         life = {"attention_alive": True, "attention_used": run.seed > 0} if attends else {}
         solved = {"solved": int(score > 2 / 3)}
         more = {"test_accuracy": score, "modules": int(attends), "epochs": 2, "cam_sane": True, "ended": "all epochs"}
@@ -100,11 +113,14 @@ def rows(study: Study) -> dict[str, list[Row]]:
             made["cells"].append(filled(t.CellRow, experiment=experiment, **own, **spread, **life))
     for dataset in ("cues", "local"):
         made["datasets"].append(filled(t.DatasetRow, dataset=dataset, classes=10, class_names="", source_sha256=""))
-        for model in SCORES:
-            made["cost"].append(filled(t.CostRow, dataset=dataset, model=model, macs=1000000))
-        for model in ("looking", "gates"):
-            made["tests"].append(test(dataset, model, ""))
-    made["tests"].append(test("cues", "looking", "C1"))
+        for i, model in enumerate(models):
+            step = {"training_step_ms": 40.0, "training_step_ratio": 1 + i / 10}
+            made["cost"].append(filled(t.CostRow, dataset=dataset, model=model, macs=1000000 + 1000 * i, **step))
+        for model in models:
+            if model not in ("plain", "lone"):
+                made["tests"].append(test(dataset, model, ""))
+    if study.claims:
+        made["tests"].append(test("cues", "looking", "C1"))
     for experiment in study.study.experiments:
         own = {
             "key": "0123456789",
@@ -116,8 +132,10 @@ def rows(study: Study) -> dict[str, list[Row]]:
             "planned": True,
         }
         made["looks"].append(filled(t.LookRow, **own, made="2026-01-01T00:00:00Z"))
-    for name, sentence, verdict in (("C1", "Looking | helps.", "supported"), ("C2", "Not now.", "not run")):
-        told = {"claim": name, "experiment": "main", "metric": "test_accuracy", "sentence": sentence, "published": ""}
+    for name, claim in study.claims.items():
+        verdict = "supported" if name == "C1" else "not run"
+        told = {"claim": name, "experiment": "main", "metric": "test_accuracy", "published": ""}
+        told |= {"sentence": claim.sentence}
         told |= {"claimed": "It sees | more." if name == "C1" else ""}
         made["claims"].append(filled(t.ClaimRow, **told, verdict=verdict, reason=Reason.SIGNIFICANT))
     return made
@@ -125,7 +143,7 @@ def rows(study: Study) -> dict[str, list[Row]]:
 
 def test(dataset: str, model: str, claim: str, **known) -> Row:
     """A test of a model beside the baseline."""
-    effect = SCORES[model] - SCORES["plain"]
+    effect = score_of(model) - score_of("plain")
     own = {"experiment": "main", "claim": claim, "metric": "test_accuracy", "dataset": dataset, "model": model}
     own |= {"recipe": "brief", "other_model": "plain", "other_recipe": "brief", "test": Test.WELCH, "n": COUNT}
     own |= {"control_dataset": "", "control_model": "", "failing": "", "n_other": COUNT, "effect": effect, "p": 0.01}
@@ -146,7 +164,7 @@ def arrays(study: Study) -> dict[str, np.ndarray]:
         made |= {f"{dataset}/index": np.arange(4), f"{dataset}/showcase": np.array([1])}
         made[f"{dataset}/labels"] = np.arange(4)
         made[f"{dataset}/images"] = np.broadcast_to(some.astype(np.uint8), (4, 3, 8, 8))
-        for model in SCORES:
+        for model in dict.fromkeys(run.model for run in study.runs()):
             cell = f"{dataset}/{model}/brief"
             made |= {f"{cell}/seed": np.zeros(1, int), f"{cell}/predicted": np.arange(4)[::-1]}
             made[f"{cell}/cam"] = np.broadcast_to(some.astype(np.uint8), (4, 8, 8))
@@ -156,9 +174,9 @@ def arrays(study: Study) -> dict[str, np.ndarray]:
     return made
 
 
-def write(folder: Path) -> Study:
+def write(folder: Path, zoo: bool = False) -> Study:
     """`folder`/{tables,verdicts} as the steps leave them."""
-    made = study()
+    made = study(zoo)
     for name, own in rows(made).items():
         part = "verdicts" if name in VERDICTS else "tables"
         files.write_csv(folder / part / f"{name}.csv", frame(own, TABLES[name]))
@@ -167,7 +185,7 @@ def write(folder: Path) -> Study:
     Look(number=1, claims={}, spent=0, price=0, reached={}, ended=Ended.FIXED).write(folder / "verdicts/look.json")
     facts = {"commit": "0123456789ab", "python": "3.11", "libraries": {"torch": "2"}}
     card = {
-        "study": "made",
+        "study": made.study.name,
         "key": "0123456789",
         "runs": len(made.runs()),
         "missing": [],

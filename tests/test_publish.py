@@ -44,6 +44,22 @@ def test_the_readme_changes_between_the_markers_alone(source, readme):
     assert readme.read_text() == text
 
 
+def test_the_zoo_is_the_second_result(source, readme, tmp_path):
+    folder = tmp_path / "results/zoo/0123456789"
+    tabled.write(folder, zoo=True)
+    write_report(folder / "tables", folder / "verdicts", folder / "report")
+    published = readme.parent / "results/published"
+    publish(folder, published, readme)
+    assert readme.read_text().count("![") == 1
+    publish(source, published, readme)
+    text = readme.read_text()
+    figures = [text.index(f"](results/published/{name}.svg)") for name in (
+        "made/report/figures/claims", "zoo/report/figures/main.tradeoff")]  # fmt: skip
+    assert figures[0] < text.index("| module |") < figures[1]
+    assert "Claims: ." not in text
+    assert "| self-attention | × 1.00, × 1.00 | × 1.10 | +11.00 points" in text.replace("\\", "")
+
+
 def test_arrays_and_what_an_older_version_left_stay_behind(source, readme):
     published = readme.parent / "published"
     files.write_text(published / "made/tables/accuracy.csv", "old")

@@ -13,8 +13,9 @@ import tabled
 
 from cnntention import files
 from cnntention.errors import UserError
-from cnntention.report import answers, numbers, page, tables, wording
+from cnntention.report import answers, numbers, page, tables, wording, zoo
 from cnntention.report.figures import figure_files
+from cnntention.report.figures.tradeoff import fits, placed
 from cnntention.report.reading import read
 from cnntention.results.words import Reason, Test, Verdict
 
@@ -97,6 +98,33 @@ def test_tables_are_narrow_and_of_one_experiment(results, html):
         told = {cell[0] for cell in table(results, "other").rows}
         assert told == {"lone", "looking"}
         assert {row[0] for row in table(results, "main").rows if len(row) > 1} <= {"plain", "looking", "gates"}
+
+
+def test_many_modules_are_told_by_what_they_cost_and_change(tmp_path):
+    study = tabled.write(tmp_path, zoo=True)
+    page.write_report(tmp_path / "tables", tmp_path / "verdicts", tmp_path / "report")
+    results = read(tmp_path / "tables", tmp_path / "verdicts")
+    tree = Tree((tmp_path / "report/index.html").read_text())
+    (shown,) = [table for table in tree.tables if table[0][0] == "module"]
+    assert all(len(row) == 6 for row in shown)
+    assert [row[0] for row in shown[1:]] == ["plain", "self-attention", *reversed(tabled.ZOO)]  # by accuracy
+    rows = {row[0]: row for row in shown}
+    assert rows["plain"][2:] == ["40 ms", "62.00 ± 1.00 %", "no attention", "0 of 3"]
+    assert rows["self-attention"][1:4] == ["× 1.00, × 1.00", "× 1.10", "+11.00 points [+8.00, +14.00] ↑"]
+    assert rows["self-attention"][4:] == ["2 of 3 runs", "3 of 3 ↑"]
+    drawn = (tmp_path / "report/figures/main.tradeoff.svg").read_text()
+    assert all(f">{label}</text>" in drawn for label in ("self-attention ↑", *tabled.ZOO))
+    assert "8 models do not differ significantly" in tree.text
+    relating = {entry.name: entry.relates for entry in zoo.entries(results, "main")["local"]}
+    assert relating["self-attention"]
+    assert not relating["se"]
+    assert zoo.named(study, "main")["local", "looking", "brief"] == "self-attention"
+
+
+def test_labels_of_marks_at_one_place_do_not_overlap():
+    texts = [f"module {i}" for i in range(12)]
+    boxes = placed(texts, [(4.0, 2.0)] * 12, 8.0, 4.0)
+    assert all(fits(box, [*boxes[:i], *boxes[i + 1 :]], 8.0, 4.0) for i, box in enumerate(boxes))
 
 
 def test_the_answer_comes_first_and_says_what_it_rests_on(html, markdown):

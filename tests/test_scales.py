@@ -3,15 +3,18 @@
 import re
 import shutil
 import subprocess
+from typing import get_args
 
 import pytest
 from conftest import ROOT
 
-from cnntention.config import Study, load
+from cnntention.config import ATTENTION_OPTIONS, Study, load
+from cnntention.config.attention import TimmName
 from cnntention.config.claims import cases
 from cnntention.config.study import Run
 from cnntention.models.registry import build
 from cnntention.profiling.measure import count_macs
+from cnntention.report.zoo import named
 from cnntention.status.speed import seconds_an_image
 
 FULL = load([ROOT / "config.yaml"])
@@ -97,6 +100,43 @@ def test_at_cpu_scale_each_claim_is_tested_on_the_small_runs_or_on_none(name):
         assert min(seeds(CPU, name), default=0) >= CPU.statistics.min_seeds
     else:
         assert name == "C20"  # about the error of a ResNet-20 on CIFAR-10
+
+
+# --- the zoo ----------------------------------------------------------------------------------------------------------
+
+STUDIES = ROOT / "workflow/studies"
+ZOOS = {
+    "full": load([ROOT / "config.yaml", STUDIES / "zoo.yaml"]),
+    "cpu": load([ROOT / "config.yaml", STUDIES / "cpu.yaml", STUDIES / "zoo.yaml"]),
+    "jpeg": load([ROOT / "config.yaml", STUDIES / "cpu.yaml", STUDIES / "cpu/jpeg.yaml", STUDIES / "zoo.yaml"]),
+}
+
+
+@pytest.mark.parametrize("study", ZOOS.values(), ids=ZOOS)
+def test_the_zoo_has_every_kind_on_every_dataset(study):
+    names = named(study, "zoo")
+    for dataset in study.datasets_used():
+        models = [study.models[model] for model in study.models_on(dataset)]
+        options = [option for model in models for slot in model.modules.values() for option in slot]
+        assert {option.kind for option in options} == set(ATTENTION_OPTIONS)
+        assert {option.name for option in options if option.kind == "timm"} == set(get_args(TimmName))
+        source = study.datasets[dataset].source
+        side = 28 if source.format == "idx" else getattr(source, "size", 32)
+        for model in study.models_on(dataset):
+            if re.search("halo|bat", model):  # whose blocks must divide the features
+                build(study.models[model], 3, 10, image=(side, side))
+    relation, *others = sorted(study.datasets_used(), key=lambda name: not study.datasets[name].all_or_none)
+    found = {dataset: {name for cell, name in names.items() if cell[0] == dataset} for dataset in (relation, *others)}
+    for dataset in others:  # so that the table can say of each whether it relates places
+        assert {name for name in found[dataset] if not name.endswith("in blocks")} <= found[relation]
+
+
+def test_the_zoo_shares_runs_with_the_audit():
+    audit = load([ROOT / "config.yaml", STUDIES / "cpu.yaml", STUDIES / "cpu/jpeg.yaml"])
+    shared = {run.folder for run in audit.runs()} & {run.folder for run in ZOOS["jpeg"].runs()}
+    assert len(shared) == 2 * 4 * 3 + 2 * 4 * 3  # images and CueMatch: the study's models x seeds
+    models = [{cell[1:] for cell in ZOOS[name].cells("zoo")} for name in ("cpu", "jpeg")]
+    assert models[0] == models[1]
 
 
 # --- the workflow -----------------------------------------------------------------------------------------------

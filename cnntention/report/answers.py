@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cnntention.report.catalogue import asks_for_life
+from cnntention.report.catalogue import MANY, asks_for_life
 from cnntention.report.numbers import count, difference, digits, known, listing, unit, value
 from cnntention.report.reading import Results, of_cell
 from cnntention.report.wording import outcome
@@ -53,6 +53,8 @@ def outcomes(tests: pd.DataFrame) -> str:
     if list(groups) == ["not significant"] and len(tests) > 1:
         return "no model differs significantly"
     verbs = {kind: ("is", "does") if len(models) == 1 else ("are", "do") for kind, models in groups.items()}
+    for kind in {"equivalent", "not significant"} & groups.keys():
+        groups[kind] = groups[kind] if len(groups[kind]) < MANY else [f"{len(groups[kind])} models"]
     return ", ".join(OUTCOMES[kind].format(listing(groups[kind]), *verbs[kind]) for kind in OUTCOMES if kind in groups)
 
 

@@ -17,8 +17,11 @@ QUESTIONS = {
     "learning": "How do they learn?",
     "maps": "Where do they look?",
     "cost": "At what cost?",
+    "tradeoff": "At what cost?",
 }
 STUDY_WIDE = ("claims", "cost")
+MANY = 8
+"""Models with attention."""
 MODULE_METRICS = ("gate", "relative_change", "norm_query", "norm_key", "norm_value")
 
 
@@ -89,6 +92,12 @@ def options(study: Study, experiment: str) -> list:
     """Of every attention module in the experiment's models."""
     models = dict.fromkeys(model for _, model, _ in study.cells(experiment))
     return [option for model in models for slot in study.models[model].modules.values() for option in slot]
+
+
+def many(study: Study, experiment: str) -> bool:
+    """Whether it compares so many models with attention to a baseline that they are told by what they cost."""
+    models = {model for _, model, _ in study.cells(experiment) if study.models[model].modules}
+    return study.experiments[experiment].baseline is not None and len(models) >= MANY
 
 
 def attends(study: Study, experiment: str) -> bool:

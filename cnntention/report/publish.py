@@ -11,14 +11,15 @@ from pathlib import Path
 
 from cnntention import files
 from cnntention.errors import UserError
-from cnntention.report import answers, markdown, sections, tables
+from cnntention.report import answers, markdown, sections, tables, zoo
+from cnntention.report.catalogue import KINDS, Figure, many
 from cnntention.report.document import Picture
-from cnntention.report.figures import figure_files
+from cnntention.report.figures import figure_files, tradeoff
 from cnntention.report.reading import Results, read
 from cnntention.results.paths import STUDY_PARTS
 
 START, END = "<!-- results: written by `snakemake publish` -->", "<!-- /results -->"
-NEEDED = ("runs", "cells", "datasets", "tests", "claims")
+NEEDED = ("runs", "cells", "datasets", "tests", "claims", "cost")
 ARRAYS = "*.safetensors"  # remade by `summarise`, and too large for every clone
 ROWS = 8  # of the README's table, without headings
 
@@ -58,9 +59,12 @@ def write_readme(published: Path, readme: Path) -> None:
         folder = card.parents[1]
         studies[folder] = read(folder / "tables", folder / "verdicts", NEEDED)
     parts = [section(folder, results, readme) for folder, results in studies.items()]
-    if studies:
-        most = max(studies, key=lambda folder: studies[folder].frames["tests"]["p"].notna().sum())
+    zoos = {folder: results for folder, results in studies.items() if many(results.study, results.experiments[0])}
+    if others := studies.keys() - zoos:
+        most = max(sorted(others), key=lambda folder: studies[folder].frames["tests"]["p"].notna().sum())
         parts += shown(most, studies[most], readme)
+    for folder, results in zoos.items():
+        parts += compared(folder, results, readme)
     files.write_text(readme, "\n\n".join([f"{before}{START}", *parts, f"{END}{after}"]))
 
 
@@ -75,8 +79,8 @@ def section(folder: Path, results: Results, readme: Path) -> str:
     ended = ", ".join(
         f"{number} {verdict}" for verdict, number in answers.claims_ended(results.frames["claims"]) if number
     )
-    facts = ". ".join(f"{name}: {value}" for name, value in sections.facts(results).rows)
-    small = markdown.escaped(f"{facts}. Claims: {ended}.")
+    rows = [*sections.facts(results).rows, *([("Claims", ended)] if ended else [])]
+    small = markdown.escaped("".join(f"{name}: {value}. " for name, value in rows).strip())
     return f"**{question}** {markdown.escaped(' '.join(answer))} ([report]({report}))\n\n<sub>{small}</sub>"
 
 
@@ -87,7 +91,22 @@ def shown(folder: Path, results: Results, readme: Path) -> list[str]:
     for name in fitting[:1]:
         parts.append(f"_{markdown.escaped(results.study.experiments[name].question)}_")
         parts.append(markdown.render(tables.scores(results, name)))
-    for figure in figure_files(results.study)[:1]:
-        file = folder / "report" / figure.path
-        parts.append(markdown.render(Picture(file, relative(file, readme), figure.title, f"{figure.title}.", 0)))
+    parts += [picture(folder, figure, f"{figure.title}.", readme) for figure in figure_files(results.study)[:1]]
     return parts
+
+
+def compared(folder: Path, results: Results, readme: Path) -> list[str]:
+    """Of a study's first experiment, with many modules: the table on its first dataset, and the figure on all."""
+    name = results.experiments[0]
+    found = zoo.entries(results, name)
+    relates = any(entry.relates for part in found.values() for entry in part)
+    return [
+        f"_{markdown.escaped(results.study.experiments[name].question)}_",
+        markdown.render(zoo.table(results, name, 1)),
+        picture(folder, Figure(KINDS["tradeoff"], name), tradeoff.caption(relates), readme),
+    ]
+
+
+def picture(folder: Path, figure: Figure, caption: str, readme: Path) -> str:
+    file = folder / "report" / figure.path
+    return markdown.render(Picture(file, relative(file, readme), figure.title, caption, 0))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import yaml
 
 from cnntention.config import Statistics
-from cnntention.report import answers, declared, looks, tables
+from cnntention.report import answers, declared, looks, tables, zoo
 from cnntention.report import numbers as num
-from cnntention.report.catalogue import asks_for_life, attends
+from cnntention.report.catalogue import asks_for_life, attends, many
 from cnntention.report.certificate import certificate
 from cnntention.report.document import Code, Counts, Facts, Fold, Picture, Section, Text
 from cnntention.report.reading import Results
@@ -75,8 +75,13 @@ def answered(results: Results, name: str, pictures: Pictures) -> Iterator:
     if part["leaks"].any():
         text += " The test split decided when some of them stopped, or which epoch to keep: their scores are biased."
     yield Text(f"{text} {looks.looked_before(results, name)}".strip(), "note")
-    yield from shown("alive" if of_life else "accuracy")
-    yield tables.scores(results, name)
+    if many(results.study, name):
+        yield from shown("tradeoff")
+        yield zoo.table(results, name)
+        yield Fold("Test accuracy of every seed", tuple(shown("accuracy")))
+    else:
+        yield from shown("alive" if of_life else "accuracy")
+        yield tables.scores(results, name)
     if claims:
         yield claims
     yield from tuning(results, name)

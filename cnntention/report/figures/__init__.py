@@ -2,7 +2,7 @@
 
 from cnntention.config import Study
 from cnntention.report.catalogue import KINDS, STUDY_WIDE, Figure
-from cnntention.report.figures import accuracy, attention, claims, cost, learning, maps  # noqa: F401  they register
+from cnntention.report.figures import accuracy, attention, claims, cost, learning, maps, tradeoff  # noqa: F401  they register
 
 
 def figure_files(study: Study) -> list[Figure]:

@@ -53,6 +53,8 @@ def grid(count: int, height: float):
 
 
 def legend(sheet, models: dict) -> None:
+    """Above the panels; a long one adds to the figure's height."""
+    sheet.set_figheight(sheet.get_figheight() + 0.18 * max(0, ceil(len(models) / 3) - 4))
     sheet.legend(models.values(), models, loc="outside upper left", ncols=3)
 
 
