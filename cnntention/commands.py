@@ -217,7 +217,7 @@ def seal(args: argparse.Namespace) -> None:
     from cnntention.seal import seal as seal_study
     from cnntention.status.command import overlaid
 
-    seal_study(load(overlaid(args.config)))
+    print("\n".join(seal_study(load(overlaid(args.config)))))
 
 
 def schema(args: argparse.Namespace) -> None:

@@ -93,8 +93,8 @@ def decided_by(study: Study, claim: Claim) -> str:
     return files.checksum(parts | {"cells": cells})
 
 
-def seal(study: Study) -> None:
-    """Seal the study's claims that are new or changed, and print a line a claim."""
+def seal(study: Study) -> list[str]:
+    """Seal the study's claims that are new or changed; returns a line a claim, and what to do next."""
     if not claims_of(study):
         raise UserError("the study has no claim, so there is nothing to seal; see `claims` in config.yaml.")
     entries, now, commit = read(study), provenance.now(), provenance.commit()
@@ -108,7 +108,7 @@ def seal(study: Study) -> None:
     if new:
         Seal(entries=(*entries, *new)).write(path_of(study))
         told.append(f"Commit {path_of(study)} before the first run.")
-    print("\n".join(told))
+    return told
 
 
 def state(entries: Sequence[Entry], digest: str, first: str | None) -> tuple[Declared, Entry | None]:

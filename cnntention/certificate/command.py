@@ -16,6 +16,7 @@ from cnntention.certificate.study import configuration
 from cnntention.errors import UserError
 from cnntention.files import write_text
 from cnntention.plan import load
+from cnntention.seal import seal
 from cnntention.shipped import home
 
 SNAKEFILE = """# Written by `cnntention new`. Run it: snakemake --cores all --resources gpu=1
@@ -35,7 +36,8 @@ HEAD = "# Written by `cnntention new`; edit it, and run snakemake again: what a 
 
 
 def new(folder: Path, module: str, option: list[str], scale: str, dataset: str | None, budget: float | None) -> None:
-    """Write the study of a module into a folder: config.yaml, Snakefile, profiles/, and the module's files."""
+    """Write the study of a module into a folder: config.yaml, Snakefile, profiles/, the module's files, and the seal of
+    its claims."""
     source = sources.parse(module, option)
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "config.yaml").exists() and not (folder / "config.yaml").read_text(encoding="utf-8").startswith(HEAD):
@@ -47,7 +49,7 @@ def new(folder: Path, module: str, option: list[str], scale: str, dataset: str |
         write("config.yaml", configuration(source, scale, dataset_from(before, dataset), budget))
         write_text("Snakefile", SNAKEFILE.format(snakefile=str(home() / "Snakefile")))
         shutil.copytree(home() / "profiles", "profiles", dirs_exist_ok=True)
-        load(["config.yaml"])
+        seal(load(["config.yaml"]))
     finally:
         os.chdir(before)
 

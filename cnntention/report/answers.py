@@ -124,7 +124,7 @@ def unseen(results: Results) -> str:
     if not len(missed):
         return "Not significant does not mean no effect."
     least, most = (digits(round(100 * min(1, size), 1), None) for size in (missed.min(), missed.max()))
-    where = f"{least} to {most} points, depending on how far the seeds differ"
+    where = f"{least} points" if least == most else f"{least} to {most} points, depending on how far the seeds differ"
     return f"Not significant does not mean no effect: the smallest detectable difference is {where}."
 
 

@@ -36,10 +36,22 @@ def certificate(results: Results) -> Table | None:
     subject = results.study.study.certificate
     if subject is None:
         return None
-    rows = [*claimed(results)]
-    rows.insert(1, used(results, subject))
-    rows += [*costs(results, subject), *looks(results, subject)]
+    rows = [*answered(results, subject), *costs(results, subject), *looks(results, subject)]
     return Table(("question", "answer", "measured"), tuple(rows), "lll")
+
+
+def answered(results: Results, subject: str) -> list[tuple[str, str, str]]:
+    """The rows that have an answer, in the order in which a reader asks."""
+    rows = [*claimed(results)]
+    rows.insert(1 if rows and rows[0][0] == CLAIMS["helps"] else 0, used(results, subject))
+    return rows
+
+
+def in_a_sentence(results: Results) -> str:
+    """squeeze: alive and used: yes; more than capacity: no."""
+    subject = results.study.study.certificate
+    told = (f"{question.rstrip('?').lower()}: {answer}" for question, answer, _ in answered(results, subject))
+    return f"{subject} – {'; '.join(told)}."
 
 
 def claimed(results: Results) -> Iterator[tuple[str, str, str]]:
@@ -70,9 +82,9 @@ def used(results: Results, subject: str) -> tuple[str, str, str]:
 
 
 def costs(results: Results, subject: str) -> Iterator[tuple[str, str, str]]:
-    """Relative to the network without it."""
+    """Relative to the network without it, on the images of the first dataset."""
     cost = results.frames["cost"]
-    for dataset, part in cost.groupby("dataset", sort=False):
+    for dataset, part in list(cost.groupby("dataset", sort=False))[:1]:
         rows = part.set_index("model")
         base = results.study.experiments[results.experiments[0]].baseline
         if not {subject, base} <= set(rows.index):
@@ -82,9 +94,9 @@ def costs(results: Results, subject: str) -> Iterator[tuple[str, str, str]]:
 
 
 def looks(results: Results, subject: str) -> Iterator[tuple[str, str, str]]:
-    """Where Grad-CAM lies, beside that of the network without it."""
+    """Where Grad-CAM lies on the first dataset, beside that of the network without it."""
     runs, base = results.frames["runs"], results.study.experiments[results.experiments[0]].baseline
-    for dataset, part in runs.groupby("dataset", sort=False):
+    for dataset, part in list(runs.groupby("dataset", sort=False))[:1]:
         means = part.groupby("model")[["cam_mass", "road"]].mean()
         if not {subject, base} <= set(means.index):
             continue

@@ -26,8 +26,10 @@ def still_open(results: Results) -> str:
     if look.ended is None or not look.claims:
         return f"{text}: {look.ended or 'more seeds are to be trained'}."
     prices = num.listing([f"{name} {hours:.1f}" for name, hours in look.claims.items()])
-    why = f"the budget of {results.study.statistics.sequential.budget:g} hours" if look.ended is Ended.BUDGET else ""
-    return f"{text}. Hours of training that the next seeds would take: {prices}; {why} does not reach."
+    reach = f"; the budget of {results.study.statistics.sequential.budget:g} h does not reach" * (
+        look.ended is Ended.BUDGET
+    )
+    return f"{text}. Hours of training that the next seeds would take: {prices}{reach}."
 
 
 def be(number: int) -> str:

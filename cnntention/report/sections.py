@@ -8,7 +8,7 @@ from cnntention.config import Statistics
 from cnntention.report import answers, declared, looks, tables, zoo
 from cnntention.report import numbers as num
 from cnntention.report.catalogue import asks_for_life, attends, many
-from cnntention.report.certificate import certificate
+from cnntention.report.certificate import certificate, in_a_sentence
 from cnntention.report.document import Code, Counts, Facts, Fold, Picture, Section, Text
 from cnntention.report.reading import Results
 from cnntention.report.tuning import tuning
@@ -20,7 +20,8 @@ Pictures = dict[tuple[str, str], Picture]
 def overview(results: Results, pictures: Pictures) -> Iterator:
     """The answer, the claims, what it rests on, and all claims in one figure."""
     claims, missing = results.frames["claims"], tables.not_run(results)
-    yield Text(" ".join(answers.study_answer(results)), "lead")
+    certified = results.study.study.certificate is not None
+    yield Text(in_a_sentence(results) if certified else " ".join(answers.study_answer(results)), "lead")
     if results.card["missing"]:
         yield Text(answers.unfinished(results.card), "scale")
     if results.study.study.scale == "cpu":
