@@ -107,7 +107,7 @@ def compare(asked: Question, evidence: Evidence, settings: Statistics) -> Measur
     if lost:  # a metric that some runs lack is not averaged over the others
         return Measured(hindrance=Reason.VALUES_MISSING, failing=", ".join(dict.fromkeys(lost)))
     least = settings.sequential.looks[0] if settings.sequential else settings.min_seeds
-    if settings.paired:
+    if settings.paired and asked.metric not in COUNTED:  # counts are not compared seed by seed
         groups = paired(groups, least)
     measured = described(groups, asked)
     if (n := min(map(len, groups))) < least:
