@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import tabled
@@ -123,10 +124,24 @@ def test_what_is_no_module_is_told_in_a_sentence(module, tmp_path, text, said):
     assert said in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "words", [["--option", "ratio"], ["--dataset", "mnst"], ["--budget", "0"], ["--option", "rati=4"]]
+@pytest.mark.parametrize("module_name", ["timm:ecaa", "timm:halo", "self-atention"])
+def test_a_known_kind_that_cannot_be_is_told_in_a_sentence(module, capsys, module_name):
+    assert main(["new", "study", module_name]) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+BAD = (
+    ["--option", "ratio"],
+    ["--dataset", "mnst"],
+    ["--budget", "0"],
+    ["--option", "rati=4"],
+    ["--dataset", "bad.npz"],
 )
+
+
+@pytest.mark.parametrize("words", BAD)
 def test_bad_options_are_told_in_a_sentence(module, capsys, words):
+    Path("bad.npz").write_text("no arrays")
     try:
         code = main(["new", "study", "mine.py:Squeeze", *words])
     except SystemExit as ended:  # the parser's

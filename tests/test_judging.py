@@ -477,15 +477,11 @@ def test_counts_use_every_seed_also_in_a_paired_study():
     """4 of 4 against 0 of 3: whatever the chance q of a 1, these or the opposite come with q^4 (1-q)^3 + q^3 (1-q)^4."""
     study = planned(4, ("tiny", "looking"), S={"metric": "solved", "preconditions": []})
     study = study.model_copy(update={"statistics": study.statistics.model_copy(update={"paired": True})})
-    solved = {"looking": [1, 1, 1, 1], "tiny": [0, 0, 0]}
-    test = single(
-        study,
-        evidence(
-            study, lambda r: SOUND | {"solved": solved[r.model][r.seed]} if r.seed < len(solved[r.model]) else None
-        ),
-    )["S"]
-    assert (test.n, test.n_other, test.p) == (
-        4,
-        3,
-        pytest.approx(max(q**4 * (1 - q) ** 3 + q**3 * (1 - q) ** 4 for q in np.linspace(0, 1, 1001)), rel=0.1),
+    solved = {"looking": [1, 1, 1, 1], "tiny": [0, 0, 0, None]}
+    runs = {(r.model, r.seed): solved[r.model][r.seed] for r in study.runs()}
+    known = evidence(
+        study, lambda r: None if runs[r.model, r.seed] is None else SOUND | {"solved": runs[r.model, r.seed]}
     )
+    test, q = single(study, known)["S"], np.linspace(0, 1, 1001)
+    assert (test.n, test.n_other) == (4, 3)
+    assert test.p == pytest.approx(max(q**4 * (1 - q) ** 3 + q**3 * (1 - q) ** 4), rel=0.1)

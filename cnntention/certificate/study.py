@@ -12,7 +12,7 @@ from cnntention.certificate.widths import wider
 from cnntention.config import merge, nearest, read
 from cnntention.config.base import extended
 from cnntention.errors import UserError
-from cnntention.files import readable, sha256
+from cnntention.files import sha256
 from cnntention.models.registry import load_plugins
 from cnntention.shipped import home
 
@@ -91,7 +91,9 @@ def named(dataset: str, of: Scale) -> tuple[str, dict[str, Any]]:
         if not path.is_file():
             raise UserError(f"--dataset: {dataset}: there is no such file.")
         entry = {"source": {"format": "npz", "archive": {"urls": [str(path.resolve())], "sha256": sha256(path)}}}
-        return slug(path.stem), entry
+        count = npz_shape(path)[0]
+        kept = {} if count <= 1.2 * (of.train_images or count) else {"train_images": of.train_images}
+        return slug(path.stem), entry | kept | {"validation_images": min(count, of.train_images or count) // 6}
     known = extended("datasets", read(home() / "config.yaml")["datasets"])
     if dataset not in known:
         hint = nearest(dataset, [*known, "cuematch"])
@@ -111,10 +113,21 @@ def capacity(of: Scale, model: Mapping[str, Any], dataset: Mapping[str, Any], ba
 def shape_of(source: Mapping[str, Any]) -> tuple[int, int, int]:
     """(C, H, W) of a source's images."""
     if source["format"] == "npz":
-        with readable(source["archive"]["urls"][0]), np.load(source["archive"]["urls"][0]) as arrays:
-            return arrays["train_images"].shape[1:]
+        return npz_shape(source["archive"]["urls"][0])[1:]
     side = source.get("size") or 32
     return (1, 28, 28) if source["format"] == "idx" else (source.get("channels", 3), side, side)
+
+
+def npz_shape(path: str | Path) -> tuple[int, int, int, int]:
+    """(N, C, H, W) of a file's training images."""
+    try:
+        with np.load(path) as arrays:
+            n, channels, height, width = arrays["train_images"].shape
+    except (OSError, ValueError, KeyError, AttributeError):
+        raise UserError(
+            f"--dataset: {path}: is no .npz file with train_images of shape (N, C, H, W); see docs/extending.md."
+        ) from None
+    return n, channels, height, width
 
 
 def experiments(subject: str, at: str, backbone: str, main: str, models: list[str]) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from cnntention.config import Model
+from cnntention.errors import UserError
 from cnntention.models.registry import build, parameter_counts
 from cnntention.profiling.measure import count_macs
 
@@ -13,10 +16,15 @@ WIDEST = 4  # times the backbone's width
 def wider(depth: int, width: int, with_attention: Mapping[str, Any], shape: tuple[int, int, int]) -> dict[str, int]:
     """{"macs": width, "parameters": width}: of the network without attention whose count is nearest.
 
-    Without those for which the backbone itself is nearest. `shape`: (C, H, W) of the images.
+    Without those for which the backbone itself is nearest. `shape`: (C, H, W) of the images. UserError if the module
+    has no such options.
     """
     of = {"macs": lambda net: count_macs(net, shape), "parameters": lambda net: parameter_counts(net)["total"]}
-    target = build(Model.model_validate(with_attention), shape[0], 10, image=shape[1:])
+    try:
+        model = Model.model_validate(with_attention)
+    except ValidationError as error:
+        raise UserError(f"{error.errors()[0]['msg'].removeprefix('Value error, ')}.") from None
+    target = build(model, shape[0], 10, image=shape[1:])
     goals = {"parameters": of["parameters"](target)}  # first: counting MACs loses the values
     goals["macs"] = of["macs"](target)
     found = {name: nearest(depth, width, goals[name], count, shape) for name, count in of.items()}
