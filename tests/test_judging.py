@@ -474,7 +474,7 @@ def test_models_that_cost_the_same_are_seldom_told_apart():
 
 
 def test_counts_use_every_seed_also_in_a_paired_study():
-    """4 of 4 against 0 of 3: whatever the chance q of a 1, these or the opposite come with q^4 (1-q)^3 + q^3 (1-q)^4."""
+    """4 of 4 against 0 of 3: with the chance q of a 1, these or the opposite come with q^4 (1-q)^3 + q^3 (1-q)^4."""
     study = planned(4, ("tiny", "looking"), S={"metric": "solved", "preconditions": []})
     study = study.model_copy(update={"statistics": study.statistics.model_copy(update={"paired": True})})
     solved = {"looking": [1, 1, 1, 1], "tiny": [0, 0, 0, None]}
