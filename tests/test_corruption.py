@@ -190,7 +190,8 @@ class Made:
         for ours, theirs in swapped.items():
             if text.startswith(ours):
                 return Path(text.replace(ours, theirs))
-        (other,) = {p.parts[2] for p in self.whole if p.parts[:2] == self.folder.parts[:2]} - {self.folder.name}
+        names = {p.parts[2] for p in self.whole if p.parts[:2] == self.folder.parts[:2]}
+        (other,) = names - {self.folder.name, "looks.json"}
         return Path(text.replace(self.folder.name, other))
 
 

@@ -18,7 +18,7 @@ from cnntention.profiling.measure import attention_bytes, count_macs, each, meas
 from cnntention.results import paths
 from cnntention.results.profiles import ModelProfile, Profile, cost_rows, quartiles, round_rows
 
-MODELS = load([ROOT / "config.yaml"]).models
+MODELS = {n: m for n, m in load([ROOT / "config.yaml"]).models.items() if not n.startswith("zoo-")}
 CPU = torch.device("cpu")
 QUICK = Profiling(batch_size=8, processes=3, rounds=2, min_seconds=0.001)
 

@@ -107,7 +107,11 @@ def test_it_leaves_what_the_design_says(finished):
     assert not list(finished.folder.glob("state/**/*.pt"))
     key, page = finished.page()
     assert "Does it run?" in page
-    assert {path.name for path in (finished.folder / "results/small").iterdir()} == {key, *paths.STUDY_PARTS}
+    assert {path.name for path in (finished.folder / "results/small").iterdir()} == {
+        key,
+        "looks.json",
+        *paths.STUDY_PARTS,
+    }
 
 
 # --- what must not run again ------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """After the verdicts of a look: which claims are open, what their next seeds cost, and whether they are trained."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cnntention.config.experiments import Grid
 from cnntention.judging.sequential import SPENDING
 from cnntention.results import looks, paths
 from cnntention.results.looks import Ended, Look
-from cnntention.results.rows import frame, read_table, typed
+from cnntention.results.rows import frame, read_table
 from cnntention.results.tables import CELL, ClaimRow, LookRow, TestRow
 from cnntention.results.tuning import chosen
 from cnntention.results.words import Reason, Test, Verdict
@@ -133,25 +134,24 @@ def most_of(a: Growth, b: Growth) -> dict[Cell, int]:
 
 
 def record(study: Study, tables: Path, claims: Iterable[ClaimRow], runs: pd.DataFrame) -> pd.DataFrame:
-    """All looks so far, of results/<study>/looks.csv and what was published; this one is appended, if it is new."""
+    """All looks so far, of results/<study>/looks.json and what was published; this one is appended, if it is new."""
     of_claims = pd.DataFrame([(c.experiment, c.verdict) for c in claims], columns=["experiment", "verdict"])
-    path, key = Path(f"results/{study.study.name}/looks.csv"), paths.study_key(study)
-    published = Path(f"results/published/{study.study.name}/verdicts/looks.csv")
-    known = pd.concat([read_record(path), read_record(published)]).drop_duplicates(["key", "experiment"])
+    path, key = Path(paths.looks_path(study)), paths.study_key(study)
+    rows_of = [*read_record(path), *read_record(Path("results/published") / study.study.name / "looks.json")]
+    known = frame(rows_of, LookRow).drop_duplicates(["key", "experiment"])
     if key not in set(known["key"]):
         known = pd.concat([known, frame(rows(study, tables, key, of_claims, runs), LookRow)], ignore_index=True)
-        files.write_csv(path, known)
+        files.write_record(path, {"looks": json.loads(known.to_json(orient="records"))})
     planned = {key, *(paths.study_key(at) for at in looks.before(study))}
     return known.assign(planned=known["key"].isin(planned)).sort_values("made", kind="stable")
 
 
-def read_record(path: Path) -> pd.DataFrame:
+def read_record(path: Path) -> list[LookRow]:
+    """UserError if the record was changed."""
     if not path.exists():
-        return frame([], LookRow)
-    columns = LookRow.columns()
-    found = files.read_csv(path, [name for name, of in columns.items() if of is str])
+        return []
     with files.readable(path):
-        return typed(found[list(columns)], LookRow)
+        return [LookRow(**row) for row in files.read_record(path)["looks"]]
 
 
 def rows(study: Study, tables: Path, key: str, claims: pd.DataFrame, runs: pd.DataFrame) -> Iterable[LookRow]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cnntention.errors import UserError
+from cnntention.errors import UserError, explained
 from cnntention.models.attention import make
 from cnntention.seeding import seeded
 
@@ -22,6 +22,8 @@ def blamed(sentence: str) -> Iterator[None]:
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:
+        if isinstance(error, RuntimeError) and (told := explained(error)):
+            raise told from error
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
         raise UserError(f"{sentence} ({reason}).") from error
 

@@ -38,6 +38,8 @@ def publish(folder: Path, published: Path, readme: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     for part in STUDY_PARTS:
         shutil.copytree(folder / part, target / part, ignore=shutil.ignore_patterns(ARRAYS))
+    if (record := folder.parent / "looks.json").exists():
+        shutil.copy(record, target)
     write_readme(published, readme)
 
 

@@ -90,6 +90,11 @@ def study_folder(study: Study) -> str:
     return f"results/{study.study.name}/{study_key(study)}"
 
 
+def looks_path(study: Study) -> str:
+    """The record of all looks at a study, whatever its key was."""
+    return f"results/{study.study.name}/looks.json"
+
+
 def point(folder: str | Path) -> None:
     """Let `results/<study>/<part>` be links to the parts of `results/<study>/<key>`, once all are there."""
     folder = Path(folder)

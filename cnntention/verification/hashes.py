@@ -76,6 +76,7 @@ def check_files(study: Study) -> Checked:
     for run in study.runs():
         check_run(found, study, run, cards[run.dataset])
     check_study(found, Path(paths.study_folder(study)))
+    found.record(paths.looks_path(study))
     for path, md5 in locked():
         found.file(path, md5, "md5")
     return found
