@@ -43,7 +43,7 @@ PARAMETERS = {
     "cbam-blocks-plain": 272_629,
     "cbam-self-attention": 287_158,
 }
-MODELS = load([ROOT / "config.yaml"]).models
+MODELS = {n: m for n, m in load([ROOT / "config.yaml"]).models.items() if not n.startswith("zoo-")}
 
 
 def everywhere(**options) -> Model:

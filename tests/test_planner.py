@@ -147,7 +147,7 @@ def adaptive(tmp_path_factory):
         yield load(["config.yaml"])
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_looks_are_taken_from_any_state(adaptive, data):
     """From any files of a finished study, call after call as Snakemake plans anew after each look, to its end."""
