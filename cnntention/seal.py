@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from cnntention import files, provenance, versions
 from cnntention.config import Claim, Study
 from cnntention.config.claims import FRONTS, Cell, cases, gate
+from cnntention.config.tuning import tuned
 from cnntention.errors import UserError
 from cnntention.results.rows import Record
 from cnntention.results.tables import COUNTS, TIMES
@@ -79,9 +80,10 @@ def decided_by(study: Study, claim: Claim) -> str:
     """The digest of all that decides a claim: itself, the statistics, and its runs with their seeds and examination."""
     experiment, known, cells = claim.experiment, study.cells(claim.experiment), []
     tuning = study.experiments[experiment].tuning
+    named = tuned if tuning else str
     for d, m, r in compared(study, claim):
-        own = [grid for grid in study.experiments[experiment].grid if (d, m, r.removesuffix("-tuned")) in grid]
-        own = own or [grid for grid in study.experiments[experiment].grid if (d, m, r) in grid]
+        placed = [grid for grid in study.experiments[experiment].grid if d in grid.datasets and m in grid.models]
+        own = [grid for grid in placed if r in map(named, grid.recipes)]
         seeds = [grid.model_dump(mode="json")["seeds"] for grid in own]
         recipes = [name for grid in own for name in study.trained(experiment, grid)] if tuning else [r]
         keys = [study.run(d, m, name, seed=0).key for name in recipes] if (d, m, r) in known else []

@@ -58,11 +58,6 @@ class Grid(Strict):
     seeds: Seeds
     """A number of seeds, a list of them, or `{until: decided, at_most: 20}`."""
 
-    def __contains__(self, cell: tuple[str, str, str]) -> bool:
-        """Whether a dataset, model and recipe are among its combinations."""
-        dataset, model, recipe = cell
-        return dataset in self.datasets and model in self.models and recipe in self.recipes
-
 
 class Experiment(Strict):
     """A named set of runs that answers one question. Runs in several experiments are trained once."""
