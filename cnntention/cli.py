@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         if name in ("seal", "status", "verify"):
             text = "configuration files, laid over config.yaml as Snakemake does (default: config.yaml alone)"
             sub.add_argument("--config", "--configfile", nargs="+", default=["config.yaml"], metavar="FILE", help=text)
-        elif name not in ("clean", "explain", "fingerprint", "new", "predict", "schema", "test"):
+        elif name not in ("clean", "dvc", "explain", "fingerprint", "get", "new", "predict", "schema", "test"):
             sub.add_argument("--config", nargs="+", required=True, metavar="FILE", help="configuration files, in order")
         for option in options:  # one with a question mark may be left out
             option, *optional = option.split("?")
@@ -69,7 +69,11 @@ def parser() -> argparse.ArgumentParser:
     step("seal")
     step("partial")
     step("publish", "readme")
-    step("verify", "run?", "runs", "seed", "tables?")
+    step("verify", "run?", "runs", "seed", "tables?", "remote?", "repair")
+    step("dvc", "overlays", "out?")
+    step("plan", "pipeline", "out")
+    step("metrics", "out")
+    step("get", "name", "remote?")
     step("rocrate")
     step("predict", "images", "run", "plugin", "top")
     step("explain", "image", "run", "plugin", "out?")
@@ -79,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-PLACED = ("directory", "folder", "image", "images", "module")
+PLACED = ("directory", "folder", "image", "images", "module", "name", "overlays")
 OPTIONS: dict[str, dict] = {
     "module": {
         "metavar": "MODULE",
@@ -120,6 +124,11 @@ OPTIONS: dict[str, dict] = {
     },
     "delete": {"action": "store_true", "help": "remove them"},
     "readme": {"required": True, "help": "the Markdown file whose results are to be rewritten"},
+    "overlays": {"nargs": "*", "metavar": "FILE", "help": "configuration files, laid over config.yaml in this order"},
+    "pipeline": {"required": True, "help": "the study's dvc.yaml"},
+    "name": {"metavar": "RUN", "help": "DATASET/MODEL/RECIPE/SEED"},
+    "remote": {"required": True, "metavar": "NAME", "help": "a DVC remote"},
+    "repair": {"action": "store_true", "help": "send what the remote lacks and DVC's cache has"},
     "state": {"required": True, "help": "file of the training state while the run is unfinished"},
     "threads": {"type": count, "default": 1, "help": "CPU threads (they change the last bits of a result)"},
     "runs": {"type": int, "default": 1, "help": "how many finished runs to train again (default: 1; 0: only hashes)"},

@@ -166,6 +166,45 @@ def verify(args: argparse.Namespace) -> None:
     study = looks.latest(checked(load(args.config)))
     run = find_run(study, args.run) if args.run else None
     verify_study(study, run, args.runs, args.seed, Path(args.tables) if args.tables else None)
+    if args.remote or args.repair:
+        from cnntention.versioning.command import verify_remote
+
+        verify_remote(args.remote, args.repair)
+
+
+def dvc(args: argparse.Namespace) -> None:
+    """Write a study's dvc.yaml, and its plan, so that `dvc repro` runs it."""
+    from cnntention.status.command import overlaid
+    from cnntention.versioning.pipeline import write_pipeline
+
+    configs = overlaid(args.overlays)
+    if not configs:
+        raise UserError("config.yaml: is not here; call this in the project's folder, or name the study's files.")
+    study = checked(load(configs))
+    print("\n".join(write_pipeline(study, configs, Path(args.out) if args.out else None)))
+
+
+def plan(args: argparse.Namespace) -> None:
+    """Write the keys of a study's steps, on which DVC's stages depend."""
+    from cnntention.versioning.plan import write_plan
+
+    write_plan(checked(load(args.config)), Path(args.out), Path(args.pipeline))
+
+
+def metrics(args: argparse.Namespace) -> None:
+    """Write what `dvc metrics` and `dvc plots` show of a finished study."""
+    from cnntention.results import looks
+    from cnntention.versioning.metrics import write_metrics
+
+    study = load(args.config)
+    write_metrics(study, looks.latest(study), Path(args.out))
+
+
+def get(args: argparse.Namespace) -> None:
+    """Fetch one run by name, with its dataset's card, from a DVC remote."""
+    from cnntention.versioning.fetch import get_run
+
+    get_run(args.name, args.remote)
 
 
 def new(args: argparse.Namespace) -> None:

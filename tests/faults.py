@@ -18,7 +18,7 @@ FILES = {
     f"{EXAMINATION}/attention.json": ("summarise",),
     f"{EXAMINATION}/explanations.json": ("summarise",),
     f"{EXAMINATION}/explanations.safetensors": ("summarise",),
-    "results/profiles/<dataset>/<key>.json": ("summarise",),
+    "results/profiles/<study>/<dataset>/<key>.json": ("summarise",),
     f"{STUDY}/tables/runs.csv": ("judge", "report", "publish"),
     f"{STUDY}/tables/modules.csv": ("judge", "report", "publish"),
     f"{STUDY}/tables/cost.csv": ("judge", "report", "publish"),

@@ -96,7 +96,7 @@ def test_clean_lists_and_removes_what_no_study_refers_to(config, capsys, small):
     seed = f"{run.folder[:-1]}1"  # of an overlay
     other = [f"{run.folder}/examination-0123456789/metrics.json", "data/cues/0123456789/card.json"]
     other += ["results/runs/cues/tiny/old-0123456789/seed0/run.json", "results/small/0123456789/report/card.json"]
-    other += ["results/profiles/cues/0123456789.json"]
+    other += ["results/profiles/small/cues/0123456789.json"]
     for path in (*kept, *other, f"{seed}/run.json"):
         write_text(path, "1234")
     Path("results/small/report").symlink_to("0123456789/report")

@@ -46,7 +46,7 @@ def profile_path(study: Study, dataset: str) -> str:
     models = [[name, study.model_identity(name)] for name in sorted(study.models_on(dataset))]
     settings = study.profiling.model_dump(mode="json")
     key = digest([study.data_key(dataset), models, settings, versions.PROFILING])
-    return f"results/profiles/{dataset}/{key}.json"
+    return f"results/profiles/{study.study.name}/{dataset}/{key}.json"
 
 
 def files_of_run(run: Run) -> list[str]:

@@ -39,7 +39,7 @@ class ModelProfile(Record):
 
 
 class Profile(Record):
-    """results/profiles/<dataset>/<key>.json: all models of a dataset, measured in turn."""
+    """results/profiles/<study>/<dataset>/<key>.json: all models of a dataset, measured in turn."""
 
     key: str
     """Its file's name."""

@@ -123,7 +123,7 @@ def jobs(study: Study) -> Iterator[tuple[str, str, str, str]]:
             yield "fetch", name, path, f"logs/fetch/{name}/{Path(path).name}.log"
         data, profile = paths.data_folder(study, name), paths.profile_path(study, name)
         yield "prepare", name, f"{data}/card.json", f"logs/prepare/{name}/{Path(data).name}.log"
-        yield "profile", name, profile, f"logs/profile/{name}/{Path(profile).stem}.log"
+        yield "profile", name, profile, f"logs/profile/{study.study.name}/{name}/{Path(profile).stem}.log"
     folder, name = Path(paths.study_folder(study)), study.study.name
     for step, part in zip(("summarise", "judge", "report"), paths.STUDY_PARTS, strict=True):
         yield step, name, f"{folder}/{part}/card.json", f"logs/{step}/{name}-{folder.name}.log"

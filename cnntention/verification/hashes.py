@@ -1,16 +1,10 @@
 """Every recorded hash of a study's files, by path. What is not here is absent, not wrong; knows no torch."""
 
 import hashlib
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-
-import yaml
 
 from cnntention import files
 from cnntention.config import Run, Study
@@ -19,6 +13,7 @@ from cnntention.errors import UserError
 from cnntention.results import paths
 from cnntention.results.profiles import Profile
 from cnntention.results.records import Diagnosis, Explanations, Metrics, RunRecord
+from cnntention.versioning.locks import locked, unlocked
 
 Read = TypeVar("Read")
 
@@ -31,15 +26,15 @@ class Checked:
     absent: dict[str, None] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
 
-    def file(self, path: str, recorded: str, algorithm: str = "sha256") -> None:
-        """Check a file's hash."""
+    def file(self, path: str, recorded: str, algorithm: str = "sha256", differs: str = "") -> None:
+        """Check a file's hash; `differs` says why, if that needs more words."""
         if not Path(path).exists():
             self.absent[path] = None
             return
         try:
             with open(path, "rb") as file:
                 same = hashlib.file_digest(file, algorithm).hexdigest() == recorded
-            why = f"its {algorithm.upper()} is not the recorded one"
+            why = differs or f"its {algorithm.upper()} is not the recorded one"
         except OSError as error:
             same, why = False, f"cannot be read ({error.strerror})"
         self.same(path, same, why)
@@ -77,9 +72,18 @@ def check_files(study: Study) -> Checked:
         check_run(found, study, run, cards[run.dataset])
     check_study(found, Path(paths.study_folder(study)))
     found.record(paths.looks_path(study))
-    for path, md5 in locked():
-        found.file(path, md5, "md5")
+    check_locks(found, study)
     return found
+
+
+def check_locks(found: Checked, study: Study) -> None:
+    """The files that DVC's locks name, and what they should name of the study; nothing where DVC was not used."""
+    differs = "differs from {}; `dvc checkout` brings back what that names, `dvc repro` records what is here"
+    for one in locked():
+        if Path(one.path).exists() or not one.listing:
+            found.file(one.path, one.md5.removesuffix(".dir"), "md5", differs.format(one.lock))
+    for path, why in unlocked(study):
+        found.same(path, False, why)
 
 
 def check_card(found: Checked, folder: str, key: str) -> dict[str, str]:
@@ -122,27 +126,3 @@ def check_run(found: Checked, study: Study, run: Run, data: dict[str, str]) -> N
         agrees(f"{folder}/metrics.json", "test_sha256", data.get("test.safetensors"), metrics.test_sha256)
     if explanations := parts["explanations"]:
         found.file(f"{folder}/explanations.safetensors", explanations.sha256)
-
-
-def locked() -> Iterator[tuple[str, str]]:
-    """(path, MD5) of every file that dvc.lock names. DVC's cache has the lists of folders, each named by its MD5."""
-    lock = Path("dvc.lock")
-    if not lock.exists():
-        return
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    told = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    with files.readable(lock):
-        try:
-            stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
-            outs = [(out["path"], out["md5"]) for stage in stages for out in stage.get("outs", ())]
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-            raise ValueError("it is not as DVC writes it") from None
-    for path, md5 in outs:
-        if not md5.endswith(".dir"):
-            yield path, md5
-            continue
-        listing = Path(told or ".dvc/cache", "files/md5", md5[:2], md5[2:])
-        yield str(listing), md5.removesuffix(".dir")
-        with suppress(OSError, ValueError):  # then it is absent or wrong by its own hash
-            for entry in json.loads(listing.read_bytes()):
-                yield f"{path}/{entry['relpath']}", entry["md5"]

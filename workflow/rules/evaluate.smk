@@ -2,7 +2,7 @@
 
 `examine` needs a finished run and the test split. It writes examination-<key>/ in the run's folder: metrics.json with
 predictions.safetensors, attention.json, and explanations.json with explanations.safetensors.
-`profile` needs only the dataset's card. It writes results/profiles/<dataset>/<key>.json.
+`profile` needs only the dataset's card. It writes results/profiles/<study>/<dataset>/<key>.json.
 """
 
 
@@ -46,11 +46,11 @@ rule profile:
     input:
         get_profile_inputs,
     output:
-        "results/profiles/{dataset}/{key}.json",
+        "results/profiles/{study}/{dataset}/{key}.json",
     log:
-        "logs/profile/{dataset}/{key}.log",
+        "logs/profile/{study}/{dataset}/{key}.log",
     benchmark:
-        "logs/profile/{dataset}/{key}.tsv"
+        "logs/profile/{study}/{dataset}/{key}.tsv"
     priority: 1  # early: last, nothing would be left to run beside it
     conda:
         "../../environment.yml"

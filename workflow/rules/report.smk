@@ -132,6 +132,7 @@ rule publish:
     shell:
         r"""
         exec &> >(tee {log:q})
+        python -m cnntention verify --config {params.config:q} --runs 0
         python -m cnntention publish \
             --config {params.config:q} \
             --readme README.md
