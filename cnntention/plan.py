@@ -12,6 +12,7 @@ from cnntention.files import write_text
 from cnntention.results.tables import METRICS, TIMES
 
 FROZEN = "CNNTENTION_CONFIG"
+FOLDER = Path(".snakemake/config")
 
 
 def load(files: Iterable[str | Path]) -> Study:
@@ -34,7 +35,7 @@ def freeze(study: Study) -> str:
     """Write the resolved configuration under a name that is its content, so that a running job never sees an edit, and
     return its path."""
     text = study.model_dump_json()
-    path = Path(".snakemake/config") / f"{digest(text)}.json"
+    path = FOLDER / f"{digest(text)}.json"
     if not path.exists() or path.read_bytes() != text.encode():
         write_text(path, text)
     return str(path)

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from cnntention import plan
 from cnntention.config import Run, Study
 from cnntention.errors import UserError
 from cnntention.results import looks, paths
@@ -28,8 +29,9 @@ COLOURS = dict(zip(Phase, ("green", "cyan", "yellow", "dim", "red"), strict=True
 
 
 def overlaid(files: list[str]) -> list[str]:
-    """The files as `snakemake --configfile` reads them: over config.yaml."""
-    return [DEFAULT, *files] if Path(DEFAULT).exists() and DEFAULT not in files else files
+    """The files as `snakemake --configfile` reads them: over config.yaml, unless it is the workflow's own whole one."""
+    whole = DEFAULT in files or any(Path(name).parent == plan.FOLDER for name in files)
+    return files if whole or not Path(DEFAULT).exists() else [DEFAULT, *files]
 
 
 def show_status(study: Study, watched: bool, estimated: bool) -> None:

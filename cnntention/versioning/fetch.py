@@ -7,7 +7,9 @@ from pathlib import Path
 from cnntention import files
 from cnntention.config import nearest
 from cnntention.errors import UserError
+from cnntention.results.paths import RUN_FILES
 from cnntention.versioning.plan import PLAN
+from cnntention.versioning.remote import opened
 
 
 def get_run(name: str, remote: str | None) -> None:
@@ -16,8 +18,16 @@ def get_run(name: str, remote: str | None) -> None:
     command = [sys.executable, "-m", "dvc", "pull", *(["--remote", remote] if remote else []), *paths]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        lines = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        with opened(remote):  # if that is the reason, it says so
+            pass
+        lines = [
+            line.removeprefix("ERROR: ").removeprefix("unexpected error - ")
+            for line in done.stderr.splitlines()
+            if line.startswith("ERROR: ")
+        ]
         raise UserError(f"{name}: DVC says: {lines[0] if lines else done.stderr.strip() or 'nothing'}.")
+    if not all((Path(paths[0]) / file).exists() for file in RUN_FILES):  # to DVC an unknown path is no error
+        raise UserError(f"{name}: no dvc.lock names {paths[0]}; `dvc list -R . results/runs` tells what there is.")
     print(paths[0])
 
 

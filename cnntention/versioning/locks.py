@@ -14,7 +14,7 @@ import yaml
 from cnntention import files
 from cnntention.config import Study
 from cnntention.results import paths
-from cnntention.versioning.plan import PLAN, declared, folder, pipelines, sections
+from cnntention.versioning.plan import PLAN, declared, folder, pipelines, written
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def unlocked(study: Study) -> Iterator[tuple[str, str]]:
     pipeline = next((path for path in pipelines() if str(plan) in declared(path).get("plan", ())), None)
     if not pipeline or not pipeline.with_name("dvc.lock").exists():
         return
-    if not plan.exists() or files.read_json(plan) != json.loads(json.dumps(sections(study))):
+    if not plan.exists() or files.read_json(plan) != written(study):
         yield str(plan), f"is of another configuration; run `dvc repro {pipeline}`"
     named = list(locked())
     if any(one.listing and not Path(one.path).exists() for one in named):

@@ -5,6 +5,7 @@ step's version changes nothing there, and a question changes all. The keys know.
 everything, and each other stage depends on its section alone. In Git, and the same bytes on every machine.
 """
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -102,4 +103,9 @@ def write_plan(study: Study, out: Path, pipeline: Path) -> None:
             f"{pipeline}: {wrong[0]} is {'not among' if wrong[0] in wanted else 'no longer what the study makes, yet'} "
             "its outs; run `cnntention dvc` with the study's files again."
         )
-    files.write_json(out, sections(study))
+    files.write_json(out, written(study))
+
+
+def written(study: Study) -> dict[str, Any]:
+    """`sections` as plan.json has them."""
+    return json.loads(json.dumps(sections(study)))

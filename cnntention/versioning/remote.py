@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import requests
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
@@ -16,13 +17,18 @@ from dvc_data.hashfile.transfer import transfer
 from cnntention.errors import UserError
 from cnntention.versioning.locks import Locked, cached_at
 
+TIMEOUT = 30  # s
+
 
 @contextmanager
 def opened(remote: str | None) -> Iterator[tuple[Repo, Any]]:
     """The project's DVC repository, and the remote's store; UserError for whatever fails in there."""
     try:
         with Repo() as repo:
-            yield repo, repo.cloud.get_remote_odb(remote, "verify")
+            store = repo.cloud.get_remote_odb(remote, "verify")
+            if store.fs.protocol in ("http", "https"):  # DVC takes a server that is away for one that has nothing
+                requests.head(store.path, timeout=TIMEOUT)
+            yield repo, store
     except UserError:
         raise
     except DvcException as error:
