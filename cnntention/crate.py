@@ -1,4 +1,4 @@
-"""A study as a Workflow Run RO-Crate 0.5: its folder, results/<study>/<key>/, described by ro-crate-metadata.json.
+"""A study as a Workflow Run RO-Crate 0.5: results/studies/<study>/<key>/, described by ro-crate-metadata.json.
 
 The folder can then be moved and published alone: the workflow and each run's run.json are copied into it. See
 https://w3id.org/ro/wfrun/workflow/0.5. Whoever ran it is not recorded anywhere, so actions have no agent.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 RUN, EXAMINATION = "results/runs/<run>", "results/runs/<run>/examination-<key>"
-STUDY = "results/<study>/<key>"
+STUDY = "results/studies/<study>/<key>"
 FILES = {
     "data/<dataset>/<key>/card.json": ("train", "examine", "profile", "summarise"),
     "data/<dataset>/<key>/train.safetensors": ("train",),

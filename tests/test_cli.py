@@ -30,7 +30,7 @@ def config(tmp_path, monkeypatch, small):
             ["train", "--run", "results/runs/cues/tiny/brief-0123456789/seed0", "--state", "s.pt"],
             "with this configuration the run's folder is results/runs/cues/tiny/brief-",
         ),
-        (["summarise", "--out", "results/small/tables"], "run.json: is missing; run the step that writes it."),
+        (["summarise", "--out", "results/studies/small/tables"], "run.json: is missing; run the step that writes it."),
         (["examine", "--run", "results/runs/cues/tiny"], "results/runs/cues/tiny: is not a run of this study"),
         (["judge", "--tables", "nowhere", "--out", "c"], "nowhere"),
         (["report", "--tables", "nowhere", "--verdicts", "c", "--out", "r"], "nowhere"),
@@ -95,13 +95,17 @@ def test_clean_lists_and_removes_what_no_study_refers_to(config, capsys, small):
     kept = [*paths.study_inputs(study), f"{paths.study_folder(study)}/report/card.json", "results/published/a/b.csv"]
     seed = f"{run.folder[:-1]}1"  # of an overlay
     other = [f"{run.folder}/examination-0123456789/metrics.json", "data/cues/0123456789/card.json"]
-    other += ["results/runs/cues/tiny/old-0123456789/seed0/run.json", "results/small/0123456789/report/card.json"]
+    other += [
+        "results/runs/cues/tiny/old-0123456789/seed0/run.json",
+        "results/studies/small/0123456789/report/card.json",
+    ]
     other += ["results/profiles/small/cues/0123456789.json"]
     for path in (*kept, *other, f"{seed}/run.json"):
         write_text(path, "1234")
-    Path("results/small/report").symlink_to("0123456789/report")
+    Path("results/small").mkdir()
+    Path("results/small/report").symlink_to("../studies/small/0123456789/report")
     write_text("more.yaml", "experiments: {first: {grid: {seeds: 2}}}")
-    places = ["/".join(path.split("/")[:-1]) for path in other[:-2]] + ["results/small/0123456789", other[-1]]
+    places = ["/".join(path.split("/")[:-1]) for path in other[:-2]] + ["results/studies/small/0123456789", other[-1]]
 
     assert main(["clean", "--study", "more.yaml"]) == 0
     told = capsys.readouterr().out

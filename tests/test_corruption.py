@@ -170,7 +170,7 @@ class Made:
             "state": self.state(self.run),
             "results/profiles": Path(self.profile),
             "results/runs": Path(self.examination if "<key>" in pattern else self.run.folder, place.name),
-            "results/<study>": self.folder / place.parent.name / place.name,
+            "results/studies": self.folder / place.parent.name / place.name,
         }
         (path,) = [path for start, path in known.items() if pattern.startswith(start)]
         if "<" not in path.name:

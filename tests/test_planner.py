@@ -123,7 +123,7 @@ def carry_out(jobs: list, study) -> list[frozenset[str]]:
         for path in map(str, job.output):
             pretend(path)
             if Path(path).name == looks.FILE:
-                reached = led_to[Path(path).parts[2]]
+                reached = led_to[Path(path).parts[3]]
                 ended = None if reached else looks.Ended.DECIDED
                 looks.Look(number=1, claims={}, spent=0, price=0, reached=reached, ended=ended).write(path)
     return [frozenset(map(str, job.output)) for job in jobs]
@@ -185,7 +185,7 @@ OTHERS = (  # of other configurations
     "data/cues/0123456789/card.json",
     "results/runs/cues/tiny/brief-0123456789/seed0/run.json",
     "results/profiles/small/cues/0123456789.json",
-    "results/small/0123456789/report/card.json",
+    "results/studies/small/0123456789/report/card.json",
 )
 TARGETS = {
     "all": ["report"],

@@ -107,11 +107,8 @@ def test_it_leaves_what_the_design_says(finished):
     assert not list(finished.folder.glob("state/**/*.pt"))
     key, page = finished.page()
     assert "Does it run?" in page
-    assert {path.name for path in (finished.folder / "results/small").iterdir()} == {
-        key,
-        "looks.json",
-        *paths.STUDY_PARTS,
-    }
+    assert {path.name for path in (finished.folder / "results/small").iterdir()} == {*paths.STUDY_PARTS}
+    assert {path.name for path in (finished.folder / "results/studies/small").iterdir()} == {key, "looks.json"}
 
 
 # --- what must not run again ------------------------------------------------------------------------------------
@@ -134,7 +131,7 @@ def test_marks_of_a_killed_snakemake_rerun_nothing_and_hide_nothing(project):
     """A job that went on after its Snakemake was killed leaves whole files, which Snakemake takes for unfinished."""
     (examination,) = project.folder.glob("results/runs/cues/tiny/brief-*/seed0/examination-*")
     shutil.rmtree(examination)
-    shutil.rmtree(project.folder / "results/small")
+    shutil.rmtree(project.folder / "results/studies/small")
     memory = project.folder / ".snakemake"
     shutil.copytree(memory / "metadata", memory / "incomplete", dirs_exist_ok=True)  # a mark is a file of that name
     assert any((memory / "incomplete").iterdir())

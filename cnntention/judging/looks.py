@@ -134,7 +134,7 @@ def most_of(a: Growth, b: Growth) -> dict[Cell, int]:
 
 
 def record(study: Study, tables: Path, claims: Iterable[ClaimRow], runs: pd.DataFrame) -> pd.DataFrame:
-    """All looks so far, of results/<study>/looks.json and what was published; this one is appended, if it is new."""
+    """All looks so far, of looks.json and what was published; this one is appended, if it is new."""
     of_claims = pd.DataFrame([(c.experiment, c.verdict) for c in claims], columns=["experiment", "verdict"])
     path, key = Path(paths.looks_path(study)), paths.study_key(study)
     rows_of = [*read_record(path), *read_record(Path("results/published") / study.study.name / "looks.json")]

@@ -25,7 +25,7 @@ ROWS = 8  # of the README's table, without headings
 
 
 def publish(folder: Path, published: Path, readme: Path) -> None:
-    """Publish `results/<study>/<key>` and refresh the README; UserError if it is unfinished or has no markers."""
+    """Publish `results/studies/<study>/<key>` and refresh the README; UserError if unfinished, or without markers."""
     for part in STUDY_PARTS:
         card = files.read_record(folder / part / "card.json")
         if card["key"] != folder.name:

@@ -14,11 +14,11 @@ KEYED = (
     "results/runs/*/*/*-??????????/seed*",
     "results/runs/*/*/*-??????????/seed*/examination-??????????",
     "results/profiles/*/*/??????????.json",
-    "results/*/??????????",
+    "results/studies/*/??????????",
 )
 """All that this project names by a key, and nothing else, is looked at."""
 KEY = re.compile(r"(^|-)[0-9a-f]{10}(\.json)?$|^seed\d+$")
-OTHERS = ("data/raw", "results/runs", "results/profiles", "results/published")
+OTHERS = ("data/raw", "results/runs", "results/profiles", "results/studies")
 """Folders of datasets and studies, whose names may look like keys."""
 
 

@@ -87,25 +87,27 @@ def study_key(study: Study) -> str:
 
 
 def study_folder(study: Study) -> str:
-    return f"results/{study.study.name}/{study_key(study)}"
+    return f"results/studies/{study.study.name}/{study_key(study)}"
 
 
 def looks_path(study: Study) -> str:
     """The record of all looks at a study, whatever its key was."""
-    return f"results/{study.study.name}/looks.json"
+    return f"results/studies/{study.study.name}/looks.json"
 
 
 def point(folder: str | Path) -> None:
-    """Let `results/<study>/<part>` be links to the parts of `results/<study>/<key>`, once all are there."""
+    """Let `results/<study>/<part>` be links to the parts of `results/studies/<study>/<key>`, once all are there."""
     folder = Path(folder)
     if not all((folder / part / "card.json").exists() for part in STUDY_PARTS):
         return
+    study, results = folder.parent.name, folder.parents[2]
     for part in STUDY_PARTS:
-        link, target = folder.parent / part, f"{folder.name}/{part}"
+        link, target = results / study / part, f"../studies/{study}/{folder.name}/{part}"
         if link.is_symlink() and os.readlink(link) == target:
             continue
         temporary = link.with_name(f".tmp-{secrets.token_hex(4)}")
         with files.writable(link):
+            link.parent.mkdir(parents=True, exist_ok=True)
             temporary.symlink_to(target, target_is_directory=True)
         try:
             os.replace(temporary, link)

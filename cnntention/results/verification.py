@@ -45,7 +45,7 @@ class Repeat(Record):
 
 
 class Verification(Record):
-    """results/<study>/<key>/verify.json."""
+    """results/studies/<study>/<key>/verify.json."""
 
     study: str
     key: str

@@ -55,7 +55,7 @@ def outs(study: Study) -> dict[str, list[str]]:
         "data": [f"data/{dataset}" for dataset in plan["data"]],
         "runs": [f"results/runs/{dataset}/{model}" for dataset, models in plan["runs"].items() for model in models],
         "profiles": [f"results/profiles/{name}"],
-        "report": [f"results/{name}"],
+        "report": [f"results/studies/{name}"],
     }
 
 

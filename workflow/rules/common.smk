@@ -56,7 +56,7 @@ def at(key):
     if key not in AT:  # a look that was taken since
         AT.update({paths.study_key(study): study for study in looks.chain(STUDY)})
     if key not in AT:
-        raise UserError(f"results/{STUDY.study.name}/{key}: is of another configuration; ask for the study instead.")
+        raise UserError(f"results/studies/{STUDY.study.name}/{key}: is of another configuration; ask for the study instead.")
     return AT[key]
 
 
@@ -139,14 +139,14 @@ def get_all_results(wildcards):
 
 def get_tables(wildcards):
     """The study's tables, and the verdicts of the look before: the only inputs of the tests."""
-    folder = f"results/{wildcards.study}/{wildcards.key}"
+    folder = f"results/studies/{wildcards.study}/{wildcards.key}"
     before = [path for study in looks.before(at(wildcards.key))[-1:] for path in verdicts_of(paths.study_folder(study))]
     return needs(tables_of(folder) + before, verdicts_of(folder))
 
 
 def get_tables_and_verdicts(wildcards):
     """The study's tables and verdicts, the only inputs of the report."""
-    folder = f"results/{wildcards.study}/{wildcards.key}"
+    folder = f"results/studies/{wildcards.study}/{wildcards.key}"
     wanted = tables_of(folder) + verdicts_of(folder)
     # if all is done, list them anyway: `snakemake --report` shows them
     done = all(map(os.path.exists, wanted))

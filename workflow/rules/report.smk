@@ -1,7 +1,7 @@
 """Report: gather all runs of the study in tables, test the claims on them, and write the report.
 
 Needs the runs with their examinations, the datasets' cards and the profiles. Writes
-results/<study>/<key>/{tables,verdicts,report}/, and links to these three in results/<study>/. report/ has index.html,
+results/studies/<study>/<key>/{tables,verdicts,report}/, and links to these three in results/<study>/. report/ has index.html,
 which opens from disk, report.md and the figures.
 """
 
@@ -16,7 +16,7 @@ rule summarise:
     input:
         get_all_results,
     output:
-        [f"results/{{study}}/{{key}}/tables/{name}" for name in paths.TABLE_FILES],
+        [f"results/studies/{{study}}/{{key}}/tables/{name}" for name in paths.TABLE_FILES],
     log:
         "logs/summarise/{study}-{key}.log",
     benchmark:
@@ -31,7 +31,7 @@ rule summarise:
         exec &> >(tee {log:q})
         python -m cnntention summarise \
             --config {params.config:q} \
-            --out results/{wildcards.study}/{wildcards.key}/tables
+            --out results/studies/{wildcards.study}/{wildcards.key}/tables
         """
 
 
@@ -40,17 +40,17 @@ checkpoint judge:
     input:
         get_tables,
     output:
-        "results/{study}/{key}/verdicts/look.json",  # first: Snakemake asks for a checkpoint's first file alone
-        "results/{study}/{key}/verdicts/card.json",
-        "results/{study}/{key}/verdicts/looks.csv",
+        "results/studies/{study}/{key}/verdicts/look.json",  # first: Snakemake asks for a checkpoint's first file alone
+        "results/studies/{study}/{key}/verdicts/card.json",
+        "results/studies/{study}/{key}/verdicts/looks.csv",
         report(
-            "results/{study}/{key}/verdicts/claims.csv",
+            "results/studies/{study}/{key}/verdicts/claims.csv",
             category="Which claims hold?",
             labels={"file": "Verdicts"},
             caption="../report/claims.rst",
         ),
         report(
-            "results/{study}/{key}/verdicts/tests.csv",
+            "results/studies/{study}/{key}/verdicts/tests.csv",
             category="Which claims hold?",
             labels={"file": "Tests"},
             caption="../report/claims.rst",
@@ -69,8 +69,8 @@ checkpoint judge:
         exec &> >(tee {log:q})
         python -m cnntention judge \
             --config {params.config:q} \
-            --tables results/{wildcards.study}/{wildcards.key}/tables \
-            --out results/{wildcards.study}/{wildcards.key}/verdicts
+            --tables results/studies/{wildcards.study}/{wildcards.key}/tables \
+            --out results/studies/{wildcards.study}/{wildcards.key}/verdicts
         """
 
 
@@ -79,17 +79,17 @@ rule report:
     input:
         get_tables_and_verdicts,
     output:
-        "results/{study}/{key}/report/card.json",
-        "results/{study}/{key}/report/report.md",
+        "results/studies/{study}/{key}/report/card.json",
+        "results/studies/{study}/{key}/report/report.md",
         page=report(
-            "results/{study}/{key}/report/index.html",
+            "results/studies/{study}/{key}/report/index.html",
             category="The whole report",
             labels={"page": "Report"},
             caption="../report/page.rst",
         ),
         figures=[
             report(
-                f"results/{{study}}/{{key}}/report/{figure.path}",
+                f"results/studies/{{study}}/{{key}}/report/{figure.path}",
                 category=figure.category,
                 subcategory=figure.experiment or "all experiments",
                 labels=figure.labels,
@@ -111,9 +111,9 @@ rule report:
         exec &> >(tee {log:q})
         python -m cnntention report \
             --config {params.config:q} \
-            --tables results/{wildcards.study}/{wildcards.key}/tables \
-            --verdicts results/{wildcards.study}/{wildcards.key}/verdicts \
-            --out results/{wildcards.study}/{wildcards.key}/report
+            --tables results/studies/{wildcards.study}/{wildcards.key}/tables \
+            --verdicts results/studies/{wildcards.study}/{wildcards.key}/verdicts \
+            --out results/studies/{wildcards.study}/{wildcards.key}/report
         """
 
 

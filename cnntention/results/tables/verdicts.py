@@ -132,7 +132,7 @@ class LookRow(Row, table="looks"):
     made: str
     """When, UTC."""
     key: str
-    """Of the study's tables, as in results/<study>/<key>/."""
+    """Of the study's tables, as in results/studies/<study>/<key>/."""
     tables_sha256: str
     """Of the tables' card.json, which has their hashes."""
     experiment: str
