@@ -230,10 +230,10 @@ def test_two_studies_share_runs_in_both_orders(made, clone, run, tmp_path):
     other = overlay("other", ["demo-local", "own"])
     other["experiments"]["demo-local"]["grid"]["seeds"] = 2
     write(clone / OTHER, other)
+    run(clone, "dvc", "pull")
     told = run(clone, *cnntention("dvc", OTHER))
     assert "results/runs/demo-local/tiny: is versioned by dvc.yaml, which has it too" in told
     commit(run, clone)
-    run(clone, "dvc", "pull")  # before that study has a lock
     run(clone, "dvc", "repro", "studies/other/dvc.yaml")
     assert "modified" in run(clone, "dvc", "status", "dvc.yaml")
     run(clone, "dvc", "repro")

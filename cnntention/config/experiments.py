@@ -104,7 +104,7 @@ class StudyInfo(Strict):
     @field_validator("name")
     @classmethod
     def name_is_free(cls, name: str) -> str:
-        if name in ("runs", "profiles", "studies", "published"):
+        if name in ("runs", "profiles", "studies", "storage", "published"):
             raise ValueError(f"results/{name}/ holds what all studies share; use another name")
         return name
 

@@ -12,7 +12,7 @@ def verify_remote(remote: str | None, repair: bool) -> None:
 
     UserError if something is missing at the end, or if the remote cannot be asked.
     """
-    wanted = [one for one in locked() if one.cached]
+    wanted = list({one.md5: one for one in locked() if one.cached}.values())
     missing = holes(wanted, remote)
     if repair and missing:
         fill(missing, remote)
