@@ -29,7 +29,7 @@ test: setup ## Lint, and run all tests
 	python -m pytest -n 2 --dist worksteal
 
 test-fast: setup ## Run all tests but the slow ones
-	python -m pytest -m "not slow and not slurm"
+	python -m pytest -m "not slow and not slurm and not long"
 
 lint: setup ## Check style: ruff, snakefmt, snakemake --lint
 	ruff check

@@ -203,7 +203,7 @@ def test_a_hole_in_the_remote_is_found_and_filled(made, clone, run):
     assert "`dvc remote list`" in told
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_dvc_does_not_see_stops(clone, run):
     """A checkpoint that is lost, a dataset that no stage has, a study that was half made and committed."""
     run(clone, "dvc", "pull")

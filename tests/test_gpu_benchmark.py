@@ -79,7 +79,7 @@ def test_without_a_gpu_it_ends_in_a_sentence():
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_list_on_a_cpu():
     done = benchmark("--device", "cpu", "--quick")
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ def results(folder: Path) -> dict:
     return comparable(found, Path())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_that_is_killed_ends_with_the_same_bytes(finished, tmp_path, environment):
     for part in PARTS:
         source = finished / part

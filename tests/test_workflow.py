@@ -193,6 +193,7 @@ def test_one_key_changed(finished, tmp_path, study, place, value, expected):
     assert project.planned() == expected
 
 
+@pytest.mark.long
 def test_there_and_back_and_the_links_follow(project, study):
     """A claim and a threshold are changed, and changed back: all is kept, the links point to what is asked for."""
     before, (old, first) = project.results(), project.page()
