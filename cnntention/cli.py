@@ -18,14 +18,14 @@ OVERRULING = ("NVIDIA_TF32_OVERRIDE", "ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAUL
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one step; a UserError, or an error of the disk, becomes one line on stderr and exit code 1."""
+    """Run one step; an error that has a sentence becomes one line on stderr and exit code 1."""
     args = parser().parse_args(argv)
     gc.set_threshold(100_000)  # importing torch makes many objects and hardly any garbage
     for name in OVERRULING:
         os.environ.pop(name, None)
     try:
         args.step(args)
-    except (UserError, RuntimeError, OSError) as error:
+    except (UserError, RuntimeError, OSError, ValueError) as error:
         sentence = error if isinstance(error, UserError) else explained(error)
         if sentence is None:
             raise

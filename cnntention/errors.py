@@ -7,11 +7,16 @@ class UserError(Exception):
     """Bad input: names the file or key, what is wrong, and how to fix it."""
 
 
-def explained(error: RuntimeError | OSError) -> UserError | None:
-    """The UserError for one of the disk, or PyTorch's about an operation without a deterministic kernel; else None."""
+def explained(error: RuntimeError | OSError | ValueError) -> UserError | None:
+    """The UserError for one of the disk, or for two of PyTorch's; else None."""
     if isinstance(error, OSError):  # not of a file that is written whole, but of a lock, or of one that is removed
         return UserError(
             f"{error.filename or 'the output'}: {error.strerror or error}; allow the access, or make space."
+        )
+    if "Expected more than 1 value per channel" in str(error):
+        return UserError(
+            "the last batch of an epoch has a single image, of which a batch normalization in the attention takes no "
+            "statistics; choose another batch_size or train_images."
         )
     if not (match := re.search(r"(\S+) does not have a deterministic implementation", str(error))):
         return None

@@ -11,9 +11,9 @@ from cnntention import files
 from cnntention.config import Study, parse_study
 from cnntention.report.reading import VERDICTS
 from cnntention.results import tables as t
-from cnntention.results.looks import Ended, Look
+from cnntention.results.looks import Look
 from cnntention.results.rows import TABLES, Row, frame
-from cnntention.results.words import Reason, State, Test, Verdict
+from cnntention.results.words import Reason, Settled, State, Test, Verdict
 
 SGD = {"optimizer": {"name": "sgd", "lr": 0.1}, "schedule": {"name": "cosine"}}
 CUES = {"train_images": 900, "validation_images": 50, "test_images": 100}
@@ -182,7 +182,7 @@ def write(folder: Path, zoo: bool = False) -> Study:
         files.write_csv(folder / part / f"{name}.csv", frame(own, TABLES[name]))
     files.write_json(folder / "tables/study.json", made.model_dump(mode="json"))
     files.write_tensors(folder / "tables/explanations.safetensors", arrays(made))
-    Look(number=1, claims={}, spent=0, price=0, reached={}, ended=Ended.FIXED).write(folder / "verdicts/look.json")
+    Look(number=1, claims={}, spent=0, price=0, reached={}, ended=Settled.FIXED).write(folder / "verdicts/look.json")
     facts = {"commit": "0123456789ab", "python": "3.11", "libraries": {"torch": "2"}}
     card = {
         "study": made.study.name,

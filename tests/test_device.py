@@ -141,6 +141,12 @@ def test_other_errors_of_torch_keep_their_traceback():
     assert explained(RuntimeError("CUDA out of memory")) is None
 
 
+def test_a_last_batch_of_one_image_is_a_sentence():
+    with pytest.raises(ValueError, match="more than 1 value per channel") as caught:
+        torch.nn.BatchNorm2d(4)(torch.zeros(1, 4, 1, 1))
+    assert "choose another batch_size" in str(explained(caught.value))
+
+
 def test_a_plugin_says_if_it_has_no_deterministic_form(monkeypatch):
     class Loose(Attention):
         deterministic = False

@@ -13,8 +13,7 @@ from cnntention.errors import UserError
 from cnntention.judging.judge import judge
 from cnntention.judging.looks import DECIDED, identity, next_look, record
 from cnntention.results import paths
-from cnntention.results.looks import Ended
-from cnntention.results.words import Verdict
+from cnntention.results.words import Settled, Verdict
 
 SD, LOOKS = 0.01, [3, 6, 10, 15, 20]
 EFFECTS = {"none": 0.0, "small": 0.1, "some": 0.3, "large": 1.0}  # of the sd of a difference between paired runs
@@ -121,7 +120,7 @@ def reached(look, model: str) -> int | None:
 def test_only_the_models_of_open_claims_get_more_seeds():
     study = adaptive(CLAIMS, ["tiny", *EFFECT])
     end, tests, _, taken = settle(study, of_three(study))
-    assert [look.ended for look in taken] == [None] * 4 + [Ended.AT_MOST]
+    assert [look.ended for look in taken] == [None] * 4 + [Settled.AT_MOST]
     for look, wanted in zip(taken, LOOKS[1:], strict=False):
         assert (reached(look, "sure"), reached(look, "hard"), reached(look, "tiny")) == (None, wanted, wanted)
     sure, hard, dear = (next(test for test in tests if test.claim == name) for name in CLAIMS)
@@ -146,7 +145,7 @@ def test_a_test_that_is_decided_stays_as_it_was():
 def test_the_budget_goes_to_the_cheapest_claims_first():
     study = adaptive(CLAIMS, ["tiny", *EFFECT], budget=60)
     *_, taken = settle(study, of_three(study))
-    assert [look.ended for look in taken] == [None] * (len(taken) - 1) + [Ended.BUDGET]
+    assert [look.ended for look in taken] == [None] * (len(taken) - 1) + [Settled.BUDGET]
     assert (reached(taken[0], "dear"), reached(taken[0], "hard")) == (None, 6)
     assert taken[-1].spent <= 60 < taken[-1].spent + min(taken[-1].claims.values())
     assert set(taken[-1].claims) == {"Hard", "Dear"}
@@ -154,7 +153,7 @@ def test_the_budget_goes_to_the_cheapest_claims_first():
 
 def test_without_an_open_claim_it_ends():
     study = adaptive({"Sure": {"model": "sure"}}, ["tiny", "sure"], at_most=6)
-    assert [look.ended for look in settle(study, planted(study, EFFECT, 1))[3]] == [Ended.DECIDED]
+    assert [look.ended for look in settle(study, planted(study, EFFECT, 1))[3]] == [Settled.DECIDED]
 
 
 @pytest.mark.parametrize(("at_most", "sequential", "said"), [
@@ -194,7 +193,7 @@ def test_no_seeds_are_trained_for_a_time():
     tests, claims = judge(study, known)
     assert claims[0].verdict is Verdict.UNDECIDED
     look = next_look(study, tests, claims, known.runs, 1)
-    assert (look.reached, look.ended) == ({}, Ended.AT_MOST)
+    assert (look.reached, look.ended) == ({}, Settled.AT_MOST)
 
 
 # --- tuning ---------------------------------------------------------------------------------------------------------

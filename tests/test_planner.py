@@ -27,6 +27,7 @@ from snakemake.settings.types import (
 
 from cnntention.config import load
 from cnntention.results import looks, paths
+from cnntention.results.words import Settled
 
 
 def jobs_of(*targets: str) -> list:
@@ -124,7 +125,7 @@ def carry_out(jobs: list, study) -> list[frozenset[str]]:
             pretend(path)
             if Path(path).name == looks.FILE:
                 reached = led_to[Path(path).parts[3]]
-                ended = None if reached else looks.Ended.DECIDED
+                ended = None if reached else Settled.DECIDED
                 looks.Look(number=1, claims={}, spent=0, price=0, reached=reached, ended=ended).write(path)
     return [frozenset(map(str, job.output)) for job in jobs]
 

@@ -12,11 +12,11 @@ from cnntention.config.claims import Cell
 from cnntention.config.experiments import Grid
 from cnntention.judging.sequential import SPENDING
 from cnntention.results import looks, paths
-from cnntention.results.looks import Ended, Look
+from cnntention.results.looks import Look
 from cnntention.results.rows import frame, read_table
 from cnntention.results.tables import CELL, ClaimRow, LookRow, TestRow
 from cnntention.results.tuning import chosen
-from cnntention.results.words import Reason, Test, Verdict
+from cnntention.results.words import Reason, Settled, Test, Verdict
 
 Growth = Mapping[Cell, int]
 """Seeds of each cell at a next look."""
@@ -123,8 +123,8 @@ def next_look(
             more = both
     ended = None
     if not more:
-        open_end = Ended.BUDGET if prices else Ended.AT_MOST if undecided else Ended.DECIDED
-        ended = open_end if study.adaptive else Ended.FIXED
+        open_end = Settled.BUDGET if prices else Settled.AT_MOST if undecided else Settled.DECIDED
+        ended = open_end if study.adaptive else Settled.FIXED
     reached = study.reached | {"/".join(cell): most for cell, most in more.items()} if more else {}
     return Look(number=number, claims=prices, spent=spent, price=price(more), reached=reached, ended=ended)
 

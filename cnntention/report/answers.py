@@ -120,12 +120,14 @@ def life_sentence(results: Results) -> str:
 def unseen(results: Results) -> str:
     """How small an effect the comparisons can miss."""
     tests = results.comparisons()
-    missed = tests[(tests["reason"] == Reason.NOT_SIGNIFICANT) & (tests["metric"] == "test_accuracy")]["mde"].dropna()
+    missed = tests[(tests["reason"] == Reason.NOT_SIGNIFICANT) & (tests["metric"] == "test_accuracy")]
+    missed = missed.dropna(subset="mde")
     if not len(missed):
         return "Not significant does not mean no effect."
-    least, most = (digits(round(100 * min(1, size), 1), None) for size in (missed.min(), missed.max()))
-    where = f"{least} points" if least == most else f"{least} to {most} points, depending on how far the seeds differ"
-    return f"Not significant does not mean no effect: the smallest detectable difference is {where}."
+    least, most = (digits(round(100 * min(1, size), 1), None) for size in (missed["mde"].min(), missed["mde"].max()))
+    size = f"{least} points" if least == most else f"{least} to {most} points, depending on how far the seeds differ,"
+    where = " and ".join(missed["dataset"].unique())
+    return f"Not significant does not mean no effect: on {where}, differences below {size} go undetected."
 
 
 def unfinished(card: dict) -> str:

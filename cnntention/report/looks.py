@@ -5,8 +5,7 @@ import pandas as pd
 from cnntention.report import numbers as num
 from cnntention.report.document import Table
 from cnntention.report.reading import Results
-from cnntention.results.looks import Ended
-from cnntention.results.words import Verdict
+from cnntention.results.words import Settled, Verdict
 
 
 def looked_before(results: Results, experiment: str) -> str:
@@ -27,7 +26,7 @@ def still_open(results: Results) -> str:
         return f"{text}: {look.ended or 'more seeds are to be trained'}."
     prices = num.listing([f"{name} {hours:.1f}" for name, hours in look.claims.items()])
     reach = f"; the budget of {results.study.statistics.sequential.budget:g} h does not reach" * (
-        look.ended is Ended.BUDGET
+        look.ended is Settled.BUDGET
     )
     return f"{text}. Hours of training that the next seeds would take: {prices}{reach}."
 

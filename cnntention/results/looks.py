@@ -1,7 +1,6 @@
 """Looks at a study whose seeds depend on its verdicts: what each decided, and the study as it was at each."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
@@ -9,17 +8,9 @@ from cnntention.config import Study
 from cnntention.errors import UserError
 from cnntention.results import paths
 from cnntention.results.rows import Record
+from cnntention.results.words import Settled
 
 FILE = "look.json"
-
-
-class Ended(StrEnum):
-    """Why there is no further look."""
-
-    FIXED = "the seeds are fixed"
-    DECIDED = "all claims are decided"
-    AT_MOST = "no claim that is open may have more seeds"
-    BUDGET = "the budget does not reach"
 
 
 class Look(Record):
@@ -35,7 +26,7 @@ class Look(Record):
     """Hours that the seeds in `reached` will take."""
     reached: dict[str, int]
     """Of each dataset/model/recipe that gets more seeds, and of those that did before, how many. Empty at the end."""
-    ended: Ended | None
+    ended: Settled | None
 
     @classmethod
     def of(cls, study: Study) -> Self | None:

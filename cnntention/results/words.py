@@ -11,6 +11,15 @@ class Ended(StrEnum):
     DIVERGED = "diverged"
 
 
+class Settled(StrEnum):
+    """Why there is no further look at a study."""
+
+    FIXED = "the seeds are fixed"
+    DECIDED = "all claims are decided"
+    AT_MOST = "no claim that is open may have more seeds"
+    BUDGET = "the budget does not reach"
+
+
 class State(StrEnum):
     """What an attention module does to its features."""
 
