@@ -16,6 +16,7 @@ from cnntention import cli, files
 from cnntention.config import Dataset, digest, parse_study
 from cnntention.data import datasets, folder
 from cnntention.errors import UserError
+from cnntention.verification.hashes import Checked, check_folder
 
 COUNTS = {"train": {"cat": 4, "dog": 7}, "test": {"dog": 2, "cat": 3}}
 
@@ -79,6 +80,18 @@ def test_the_commands(pets, tmp_path, monkeypatch, capsys, small):
     assert capsys.readouterr().err.endswith(
         "cannot be read (No such file or directory); give a folder with train/ and test/.\n"
     )
+
+
+def test_verify_holds_the_images_against_their_fingerprint(pets):
+    source, found = dataset(pets).source, Checked()
+    check_folder(found, source)
+    assert (found.right, found.wrong) == (1, {})
+    Image.fromarray(pixels("train", "cat")[1]).save(pets / "train/cat/0.png")
+    check_folder(found, source)
+    assert found.wrong == {str(pets): "its images have changed"}
+    shutil.rmtree(pets)
+    check_folder(found, source)
+    assert list(found.absent) == [str(pets)]
 
 
 def test_the_fingerprint_is_sha256sums(pets):

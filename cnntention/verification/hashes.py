@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cnntention import files
+from cnntention import files, seal
 from cnntention.config import Run, Study
+from cnntention.config.sources import FolderSource
 from cnntention.data.archives import raw_path
 from cnntention.errors import UserError
 from cnntention.results import paths
@@ -61,19 +62,38 @@ class Checked:
 
 
 def check_files(study: Study) -> Checked:
-    """All files of a study: archives, data, runs, examinations, profiles, tables, verdicts, report, and DVC's lock."""
+    """All files of a study: archives and images, data, runs, examinations, profiles, tables, verdicts, report, record of
+    looks, seal, and what DVC's locks name."""
     found, cards = Checked(), {}
     for name in study.datasets_used():
-        for archive in study.datasets[name].source.archives.values():
+        source = study.datasets[name].source
+        for archive in source.archives.values():
             found.file(raw_path(name, archive), archive.sha256)
+        if source.format == "folder":
+            check_folder(found, source)
         cards[name] = check_card(found, paths.data_folder(study, name), "files")
         found.record(paths.profile_path(study, name), Profile.read)
     for run in study.runs():
         check_run(found, study, run, cards[run.dataset])
     check_study(found, Path(paths.study_folder(study)))
     found.record(paths.looks_path(study))
+    if seal.path_of(study).exists():
+        found.record(str(seal.path_of(study)))
     check_locks(found, study)
     return found
+
+
+def check_folder(found: Checked, source: FolderSource) -> None:
+    """Images of the user's own, by the fingerprint in the configuration."""
+    from cnntention.data.folder import fingerprint
+
+    if not Path(source.path).exists():
+        found.absent[source.path] = None
+        return
+    try:
+        found.same(source.path, fingerprint(Path(source.path)) == source.sha256, "its images have changed")
+    except UserError as error:
+        found.same(source.path, False, str(error).removeprefix(f"{source.path}: "))
 
 
 def check_locks(found: Checked, study: Study) -> None:
