@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cnntention.config import Study, nearest
 from cnntention.errors import UserError
-from cnntention.plan import load
+from cnntention.plan import load, overlaid
 
 
 def latest(args: argparse.Namespace) -> Study:
@@ -45,12 +45,11 @@ def fetch(args: argparse.Namespace) -> None:
     from cnntention.data import archives
 
     dataset = the_dataset(load(args.config), args.dataset)
-    for field, archive in dataset.source.archives.items():
-        if archives.raw_path(args.dataset, archive) == args.out:
-            archives.fetch(archive, Path(args.out), args.dataset, field=field)
-            return
-    known = [archives.raw_path(args.dataset, a) for a in dataset.source.archives.values()]
-    raise UserError(f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}.")
+    known = {archives.raw_path(args.dataset, of): (of, field) for field, of in dataset.source.archives.items()}
+    if args.out not in known:
+        raise UserError(f"--out: {args.out} is no source file of {args.dataset}; it has {', '.join(known) or 'none'}.")
+    archive, field = known[args.out]
+    archives.fetch(archive, Path(args.out), args.dataset, field=field)
 
 
 def fingerprint(args: argparse.Namespace) -> None:
@@ -118,9 +117,7 @@ def summarise(args: argparse.Namespace) -> None:
     from cnntention.results.gather import write_tables
 
     study, out = load(args.config), Path(args.out)
-    folder = Path(paths.study_folder(study))
-    if out.parent.parent == folder.parent and out.parent != folder:  # named when the workflow was planned
-        raise UserError(f"--out: the folder is {folder} since the study's seal was changed; run snakemake again.")
+    paths.refuse_old(study, out.parent)
     write_tables(study, out)
 
 
@@ -159,29 +156,22 @@ def verify(args: argparse.Namespace) -> None:
     """Check a study's files against their recorded hashes, and train some of its runs again."""
     from cnntention.results import looks
     from cnntention.results.paths import find_run
-    from cnntention.status.command import overlaid
     from cnntention.verification.command import verify_study
+    from cnntention.versioning.command import verify_remote
 
-    args.config = overlaid(args.config)
-    study = looks.latest(checked(load(args.config)))
+    study = looks.latest(checked(load(overlaid(args.config))))
     run = find_run(study, args.run) if args.run else None
     verify_study(study, run, args.runs, args.seed, Path(args.tables) if args.tables else None)
     if args.remote or args.repair:
-        from cnntention.versioning.command import verify_remote
-
         verify_remote(args.remote, args.repair)
 
 
 def dvc(args: argparse.Namespace) -> None:
-    """Write a study's dvc.yaml, and its plan, so that `dvc repro` runs it."""
-    from cnntention.status.command import overlaid
+    """Write a study's dvc.yaml, so that `dvc repro` runs it."""
     from cnntention.versioning.pipeline import write_pipeline
 
-    configs = overlaid(args.overlays)
-    if not configs:
-        raise UserError("config.yaml: is not here; call this in the project's folder, or name the study's files.")
-    study = checked(load(configs))
-    print("\n".join(write_pipeline(study, configs, Path(args.out) if args.out else None)))
+    configs = overlaid(args.overlays) or ["config.yaml"]
+    print("\n".join(write_pipeline(checked(load(configs)), configs, args.out)))
 
 
 def plan(args: argparse.Namespace) -> None:
@@ -193,11 +183,9 @@ def plan(args: argparse.Namespace) -> None:
 
 def metrics(args: argparse.Namespace) -> None:
     """Write what `dvc metrics` and `dvc plots` show of a finished study."""
-    from cnntention.results import looks
     from cnntention.versioning.metrics import write_metrics
 
-    study = load(args.config)
-    write_metrics(study, looks.latest(study), Path(args.out))
+    write_metrics(load(args.config), Path(args.out))
 
 
 def get(args: argparse.Namespace) -> None:
@@ -236,17 +224,14 @@ def rocrate(args: argparse.Namespace) -> None:
 
 def clean(args: argparse.Namespace) -> None:
     """List what lies in results/ and data/ and no study refers to; with --delete, remove it."""
-    from cnntention.results.clean import clean_results
+    from cnntention.results.clean import clean_results, overlays
 
-    studies = Path("workflow/studies")
-    overlays = [[], *([path] for path in sorted(studies.glob("*.yaml"))), *args.study]
-    overlays += [[path.parent.with_suffix(".yaml"), path] for path in sorted(studies.glob("*/*.yaml"))]
-    clean_results([load(["config.yaml", *files]) for files in overlays], args.delete)
+    clean_results([load(["config.yaml", *files]) for files in (*overlays(), *args.study)], args.delete)
 
 
 def status(args: argparse.Namespace) -> None:
     """Show how far a study is, from its files alone, while it runs or after."""
-    from cnntention.status.command import overlaid, show_status
+    from cnntention.status.command import show_status
 
     show_status(load(overlaid(args.config)), args.watch, args.estimate)
 
@@ -254,7 +239,6 @@ def status(args: argparse.Namespace) -> None:
 def seal(args: argparse.Namespace) -> None:
     """Seal the study's claims in seals/, to be committed before their first score."""
     from cnntention.seal import seal as seal_study
-    from cnntention.status.command import overlaid
 
     print("\n".join(seal_study(load(overlaid(args.config)))))
 

@@ -12,7 +12,14 @@ from cnntention.files import write_text
 from cnntention.results.tables import METRICS, TIMES
 
 FROZEN = "CNNTENTION_CONFIG"
+DEFAULT = "config.yaml"
 FOLDER = Path(".snakemake/config")
+
+
+def overlaid(files: list[str]) -> list[str]:
+    """The files as `snakemake --configfile` reads them: over config.yaml, unless it is the workflow's own whole one."""
+    whole = DEFAULT in files or any(Path(name).parent == FOLDER for name in files)
+    return files if whole or not Path(DEFAULT).exists() else [DEFAULT, *files]
 
 
 def load(files: Iterable[str | Path]) -> Study:

@@ -22,6 +22,13 @@ OTHERS = ("data/raw", "results/runs", "results/profiles", "results/studies")
 """Folders of datasets and studies, whose names may look like keys."""
 
 
+def overlays() -> list[list[Path]]:
+    """What is laid over config.yaml for each study of workflow/studies/; that of a folder over the one of its name."""
+    studies = Path("workflow/studies")
+    parts = [[path.parent.with_suffix(".yaml"), path] for path in sorted(studies.glob("*/*.yaml"))]
+    return [[], *([path] for path in sorted(studies.glob("*.yaml"))), *parts]
+
+
 def referred(study: Study) -> set[str]:
     """The paths, of those that KEYED matches, of a study and of all experiments that its configuration names."""
     *looks, study = chain(study)

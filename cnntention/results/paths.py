@@ -90,6 +90,13 @@ def study_folder(study: Study) -> str:
     return f"results/studies/{study.study.name}/{study_key(study)}"
 
 
+def refuse_old(study: Study, folder: Path) -> None:
+    """UserError if this is the study's folder as it was named when the workflow was planned, and no longer is."""
+    now = Path(study_folder(study))
+    if folder.parent == now.parent and folder != now:
+        raise UserError(f"--out: the folder is {now} since the study's seal was changed; run snakemake again.")
+
+
 def looks_path(study: Study) -> str:
     """The record of all looks at a study, whatever its key was."""
     return f"results/studies/{study.study.name}/looks.json"

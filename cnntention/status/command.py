@@ -14,7 +14,6 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnntention import plan
 from cnntention.config import Run, Study
 from cnntention.errors import UserError
 from cnntention.results import looks, paths
@@ -23,15 +22,8 @@ from cnntention.status.speed import Speeds
 
 PAUSE = 2.0  # s between two looks
 WIDE = 1000  # columns of a pipe: nothing is cut or wrapped
-DEFAULT = "config.yaml"
 REFERENCE = "as on a core of an AMD EPYC in bf16; `cnntention status --estimate` times this machine"
 COLOURS = dict(zip(Phase, ("green", "cyan", "yellow", "dim", "red"), strict=True))
-
-
-def overlaid(files: list[str]) -> list[str]:
-    """The files as `snakemake --configfile` reads them: over config.yaml, unless it is the workflow's own whole one."""
-    whole = DEFAULT in files or any(Path(name).parent == plan.FOLDER for name in files)
-    return files if whole or not Path(DEFAULT).exists() else [DEFAULT, *files]
 
 
 def show_status(study: Study, watched: bool, estimated: bool) -> None:

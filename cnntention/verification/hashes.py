@@ -62,8 +62,7 @@ class Checked:
 
 
 def check_files(study: Study) -> Checked:
-    """All files of a study: archives and images, data, runs, examinations, profiles, tables, verdicts, report, record of
-    looks, seal, and what DVC's locks name."""
+    """All files of a study: data and their source, runs, examinations, profiles, results, looks, seal, DVC's locks."""
     found, cards = Checked(), {}
     for name in study.datasets_used():
         source = study.datasets[name].source

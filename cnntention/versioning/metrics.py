@@ -7,7 +7,7 @@ import pandas as pd
 
 from cnntention import files
 from cnntention.config import Study
-from cnntention.results import paths
+from cnntention.results import looks, paths
 from cnntention.results.records import Metrics
 from cnntention.results.rows import read_table
 
@@ -30,13 +30,13 @@ def curves(study: Study, dataset: str) -> dict[str, tuple[str, str]]:
     return {model if alone else f"{model} {recipe}": (model, recipe) for model, recipe in cells}
 
 
-def write_metrics(first: Study, latest: Study, out: Path) -> None:
+def write_metrics(study: Study, out: Path) -> None:
     """Write metrics.json and plots/ from the tables and verdicts of the study's last look.
 
     metrics.json: of each dataset, model and recipe the test accuracy's mean and standard deviation over seeds, how many
     runs there are, on CueMatch how many solved it; and the verdicts.
     """
-    folder = Path(paths.study_folder(latest))
+    folder = Path(paths.study_folder(looks.latest(study)))
     runs, epochs = (read_table(folder / "tables", name) for name in ("runs", "epochs"))
     claims = read_table(folder / "verdicts", "claims")
     cells: dict = defaultdict(lambda: defaultdict(dict))
@@ -51,12 +51,12 @@ def write_metrics(first: Study, latest: Study, out: Path) -> None:
     verdicts = dict(zip(claims["claim"], claims["verdict"], strict=True))
     files.write_json(out / METRICS, {"runs": cells, "claims": verdicts})
     files.write_rows(out / ACCURACY, bars)
-    for dataset in first.datasets_used():
+    for dataset in study.datasets_used():
         of = epochs[epochs["dataset"] == dataset].groupby(["model", "recipe", "epoch"])["val_accuracy"].mean()
-        lines = {name: of[cell] for name, cell in curves(first, dataset).items() if cell in of.index}
+        lines = {name: of[cell] for name, cell in curves(study, dataset).items() if cell in of.index}
         files.write_csv(out / curves_file(dataset), pd.DataFrame(lines).rename_axis("epoch").reset_index())
-        run = next(run for run in first.runs() if run.dataset == dataset)
-        counts = Metrics.read(f"{paths.examination_folder(first, run)}/metrics.json").confusion
+        run = next(run for run in study.runs() if run.dataset == dataset)
+        counts = Metrics.read(f"{paths.examination_folder(study, run)}/metrics.json").confusion
         images = [
             {"label": label, "predicted": predicted}
             for label, row in enumerate(counts)

@@ -29,12 +29,12 @@ class Plain(yaml.SafeDumper):
         return True
 
 
-def write_pipeline(study: Study, configs: list[str], out: Path | None) -> list[str]:
+def write_pipeline(study: Study, configs: list[str], out: str | None) -> list[str]:
     """Write dvc.yaml to `out`, by default studies/<name>/dvc.yaml; returns what to say."""
-    pipeline = out or folder(study) / "dvc.yaml"
+    pipeline = Path(out) if out else folder(study) / "dvc.yaml"
     text = yaml.dump(stages(study, configs, pipeline), Dumper=Plain, sort_keys=False, width=200)
     overlays = [name for name in configs if name != "config.yaml"]
-    call = " ".join(["cnntention dvc", *overlays, *(["--out", str(out)] if out else [])])
+    call = " ".join(["cnntention dvc", *overlays, *(["--out", out] if out else [])])
     files.write_text(pipeline, HEAD.format(call=call, at=pipeline) + text)
     taken, filled = owners(pipeline), [path for of in outs(study).values() for path in of]
     shared = [f"{path}: is versioned by {taken[path]}, which has it too" for path in filled if path in taken]
