@@ -47,7 +47,7 @@ def stages(study: Study, configs: list[str], pipeline: Path) -> dict[str, Any]:
     plan, ours = f"{at}/{PLAN}", own(study, pipeline)
     overlays = [name for name in configs if name != "config.yaml"]
     workflow = " ".join(["snakemake --cores all", *(["--configfile", *overlays] if overlays else []), "--"])
-    read = [*configs, *study.plugins, f"seals/{study.study.name}.json", "cnntention/versions.py"]
+    read = [*configs, *study.plugins, "seals", "cnntention/versions.py"]  # the folder: a study is sealed later
     runs = ["data", "runs", *(["looks"] if study.adaptive else [])]
     made = {
         "data": stage("Make the datasets", "${workflow} prepare_all", plan, ["data"], [], ours["data"]),
