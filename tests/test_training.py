@@ -3,6 +3,7 @@
 import fcntl
 import platform
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from cnntention.config import Augmentation, Model, Optimizer, Recipe, Schedule
 from cnntention.data.augment import Batches
 from cnntention.errors import UserError
 from cnntention.models.registry import attention_state, build
-from cnntention.training.loop import Hooks, train
+from cnntention.training.loop import Hooks, clock, train
 from cnntention.training.recipe import lr_factor, make_optimizer
 from cnntention.training.state import State
 
@@ -299,3 +300,9 @@ def test_random_streams_do_not_touch_each_other():
         data, _ = batches(augment=Augmentation(flip=True, crop_padding=1))
         orders.append(torch.cat([x for x, _ in data.shuffled(16, seed=5, epoch=1)]))
     assert torch.equal(*orders)
+
+
+def test_waiting_costs_no_core_hours():
+    before = clock(torch.device("cpu"))
+    time.sleep(0.3)
+    assert clock(torch.device("cpu")) - before < 0.1

@@ -94,7 +94,7 @@ class RunRecord(Record):
     images_per_s: float | None
     """Mean over epochs; empty if none was whole."""
     train_seconds: float
-    """In training steps, all sessions together."""
+    """In training steps, all sessions together; on a CPU those that it worked, for each thread."""
     started: str
     finished: str
     wall_seconds: float

@@ -87,7 +87,7 @@ class RunRow(OfRun, table="runs"):
     images_per_s: float | None
     """Mean training speed over epochs, images per second; empty if the run diverged in its first."""
     train_seconds: float
-    """Seconds spent in training steps."""
+    """Seconds spent in training steps; on a CPU those that it worked, so that other work beside it does not count."""
     hours: float
     """The same as hours of a core; of a GPU, shared by the jobs on it."""
     resumed: int
