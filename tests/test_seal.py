@@ -235,4 +235,4 @@ def test_the_report_says_so():
     ]
     head = "1 of 5 tested claims was declared before its first score"
     assert declared.of_study(table) == f"{head} (sealed 2026-01-01, commit c0)."
-    assert declared.of_study(table[1:]) == "0 of 4 tested claims were declared before their first score."
+    assert declared.of_study(table[1:]) == "No tested claim was declared before its first score."

@@ -25,9 +25,9 @@ def of_study(claims: pd.DataFrame) -> str:
     """How many of the tested claims were declared before their first score, when, and at which commit."""
     tested = claims[claims["tests"] > 0]
     before = tested[tested["declared"] == Declared.BEFORE]
+    if not len(before):
+        return "No tested claim was declared before its first score."
     alone = len(before) == 1
     text = f"{len(before)} of {count(len(tested), 'tested claim')} {'was' if alone else 'were'} declared before "
     text += f"{'its' if alone else 'their'} first score"
-    if not len(before):
-        return f"{text}."
     return f"{text} (sealed {listing(before['sealed'].str[:10])}, commit {listing(before['sealed_commit'])})."
