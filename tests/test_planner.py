@@ -238,3 +238,11 @@ def test_one_call_makes_exactly_what_is_missing(study, data):
         pretend(path)
     assert all(Path(path).exists() for path in asked)
     assert plan(*targets) == {}
+
+
+def test_a_study_may_be_decided_at_its_first_look(adaptive):
+    shutil.rmtree("results", ignore_errors=True)
+    look = looks.Look(number=1, claims={}, spent=0, price=0, reached={}, ended=Settled.DECIDED)
+    look.write(f"{paths.study_folder(adaptive)}/verdicts/{looks.FILE}")
+    assert looks.latest(adaptive) == adaptive
+    assert looks.before(adaptive) == []

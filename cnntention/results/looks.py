@@ -41,7 +41,7 @@ def chain(study: Study) -> Iterator[Study]:
     while at:
         yield at
         look = Look.of(at) if at.adaptive else None
-        if look and look.reached == at.reached:
+        if look and look.reached and look.reached == at.reached:
             raise UserError(f"{paths.study_folder(at)}/verdicts/{FILE}: leads to itself; delete the folder.")
         at = at.model_copy(update={"reached": look.reached}) if look and look.reached else None
 
