@@ -56,7 +56,9 @@ def at(key):
     if key not in AT:  # a look that was taken since
         AT.update({paths.study_key(study): study for study in looks.chain(STUDY)})
     if key not in AT:
-        raise UserError(f"results/studies/{STUDY.study.name}/{key}: is of another configuration; ask for the study instead.")
+        raise UserError(
+            f"results/studies/{STUDY.study.name}/{key}: is of another configuration; ask for the study instead."
+        )
     return AT[key]
 
 
