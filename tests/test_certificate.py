@@ -89,7 +89,7 @@ def test_a_users_file_is_copied_with_what_it_imports_and_planned(module, tmp_pat
     assert main(["new", "study", "mine.py:Squeeze"]) == 0
     folder = tmp_path / "study"
     assert {"attention.py", "mine.py", "helping.py", "Snakefile", "config.yaml", "profiles", "seals"} == {
-        path.name for path in folder.iterdir()
+        path.name for path in folder.iterdir() if path.name != "__pycache__"
     }
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1"]
     done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True)

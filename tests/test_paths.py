@@ -57,7 +57,7 @@ def config() -> dict:
         ("experiments/first/grid/seeds", 2, {"runs", "study"}),
         ("experiments/first/question", "Why?", {"study"}),
         ("study/question", "Why?", {"study"}),
-        ("study/name", "other", {"study"}),
+        ("study/name", "other", {"profile", "study"}),
         ("evaluation/calibration_bins", 10, {"examinations", "study"}),
         ("diagnostics/alive/entropy", 0.9, {"examinations", "study"}),
         ("explanation/road_images", 4, {"examinations", "study"}),
@@ -109,24 +109,25 @@ def test_a_run_is_known_by_its_folder(config):
 
 
 def test_the_links_point_to_what_is_whole(tmp_path):
+    folder, place = tmp_path / "results/studies/mine", tmp_path / "results/mine"
     for key in ("old", "new"):
         for part in paths.STUDY_PARTS:
-            write_json(tmp_path / key / part / "card.json", key)
-    (tmp_path / "new/report/card.json").unlink()
+            write_json(folder / key / part / "card.json", key)
+    (folder / "new/report/card.json").unlink()
     for key, expected in (("new", None), ("old", "old"), ("new", "old")):
-        paths.point(tmp_path / key)
-        links = [tmp_path / part for part in paths.STUDY_PARTS]
+        paths.point(folder / key)
+        links = [place / part for part in paths.STUDY_PARTS]
         assert [link.is_symlink() and link.resolve().parent.name for link in links] == [expected or False] * 3
-    write_json(tmp_path / "new/report/card.json", "new")
-    paths.point(tmp_path / "new")
-    assert [path.read_text() for path in sorted(tmp_path.glob("[!no]*/card.json"))] == ['"new"\n'] * 3
-    assert not list(tmp_path.glob(".tmp-*"))
+    write_json(folder / "new/report/card.json", "new")
+    paths.point(folder / "new")
+    assert [(place / part / "card.json").read_text() for part in paths.STUDY_PARTS] == ['"new"\n'] * 3
+    assert {path.name for path in place.iterdir()} == {*paths.STUDY_PARTS}
 
 
 def test_a_folder_where_a_link_belongs_is_left_alone(tmp_path):
     for part in paths.STUDY_PARTS:
-        write_json(tmp_path / "key" / part / "card.json", "key")
-    write_json(tmp_path / "tables/mine.json", "mine")
+        write_json(tmp_path / "results/studies/mine/key" / part / "card.json", "key")
+    write_json(tmp_path / "results/mine/tables/mine.json", "mine")
     with pytest.raises(UserError, match="tables: is a folder of an earlier version"):
-        paths.point(tmp_path / "key")
-    assert Path(tmp_path, "tables/mine.json").exists()
+        paths.point(tmp_path / "results/studies/mine/key")
+    assert Path(tmp_path, "results/mine/tables/mine.json").exists()
