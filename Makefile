@@ -26,7 +26,7 @@ demo: setup ## Run the demo study to results/demo/report/index.html
 
 test: setup ## Lint, and run all tests
 	$(MAKE) --no-print-directory lint
-	python -m pytest -n 3 --dist worksteal  # one of the three mostly waits, for the cluster
+	python -m pytest -n 2 --dist worksteal
 
 test-fast: setup ## Run all tests but the slow ones
 	python -m pytest -m "not slow and not slurm and not long"
