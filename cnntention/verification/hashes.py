@@ -98,10 +98,11 @@ def check_folder(found: Checked, source: FolderSource) -> None:
 def check_locks(found: Checked, study: Study) -> None:
     """The files that DVC's locks name, and what they should name of the study; nothing where DVC was not used."""
     differs = "differs from {}; `dvc checkout` brings back what that names, `dvc repro` records what is here"
-    for one in locked():
+    named = list(locked())
+    for one in named:
         if Path(one.path).exists() or not one.listing:
             found.file(one.path, one.md5.removesuffix(".dir"), "md5", differs.format(one.lock))
-    for path, why in unlocked(study):
+    for path, why in unlocked(study, named):
         found.same(path, False, why)
 
 

@@ -64,15 +64,14 @@ def cache_folder() -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout.strip() or ".dvc/cache"
 
 
-def unlocked(study: Study) -> Iterator[tuple[str, str]]:
-    """(path, why) of what DVC should version of a study and does not: nothing before its first `dvc repro`."""
+def unlocked(study: Study, named: list[Locked]) -> Iterator[tuple[str, str]]:
+    """(path, why) of what DVC should version of a study and no lock names: nothing before its first `dvc repro`."""
     plan = folder(study) / PLAN
     pipeline = next((path for path in pipelines() if str(plan) in declared(path).get("plan", ())), None)
     if not pipeline or not pipeline.with_name("dvc.lock").exists():
         return
     if not plan.exists() or files.read_json(plan) != written(study):
         yield str(plan), f"is of another configuration; run `dvc repro {pipeline}`"
-    named = list(locked())
     if any(one.listing and not Path(one.path).exists() for one in named):
         return  # in a clone, before `dvc pull`
     known = {one.path for one in named}

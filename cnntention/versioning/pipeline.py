@@ -9,6 +9,7 @@ import yaml
 
 from cnntention import files
 from cnntention.config import Study
+from cnntention.plan import DEFAULT
 from cnntention.versioning.metrics import ACCURACY, METRICS, confusion_file, curves, curves_file
 from cnntention.versioning.plan import PLAN, folder, outs, own, owners
 
@@ -33,20 +34,24 @@ def write_pipeline(study: Study, configs: list[str], out: str | None) -> list[st
     """Write dvc.yaml to `out`, by default studies/<name>/dvc.yaml; returns what to say."""
     pipeline = Path(out) if out else folder(study) / "dvc.yaml"
     text = yaml.dump(stages(study, configs, pipeline), Dumper=Plain, sort_keys=False, width=200)
-    overlays = [name for name in configs if name != "config.yaml"]
-    call = " ".join(["cnntention dvc", *overlays, *(["--out", out] if out else [])])
+    call = " ".join(["cnntention dvc", *overlays(configs), *(["--out", out] if out else [])])
     files.write_text(pipeline, HEAD.format(call=call, at=pipeline) + text)
     taken, filled = owners(pipeline), [path for of in outs(study).values() for path in of]
     shared = [f"{path}: is versioned by {taken[path]}, which has it too" for path in filled if path in taken]
     return [f"{pipeline}: written; it versions {len(filled) - len(shared)} folders", *shared]
 
 
+def overlays(configs: list[str]) -> list[str]:
+    """What is laid over config.yaml."""
+    return [name for name in configs if name != DEFAULT]
+
+
 def stages(study: Study, configs: list[str], pipeline: Path) -> dict[str, Any]:
     """The content of dvc.yaml."""
     at = folder(study)
     plan, ours = f"{at}/{PLAN}", own(study, pipeline)
-    overlays = [name for name in configs if name != "config.yaml"]
-    workflow = " ".join(["snakemake --cores all", *(["--configfile", *overlays] if overlays else []), "--"])
+    overlaid = ["--configfile", *overlays(configs)] if overlays(configs) else []
+    workflow = " ".join(["snakemake --cores all", *overlaid, "--"])
     read = [*configs, *study.plugins, "seals", "cnntention/versions.py"]  # the folder: a study is sealed later
     runs = ["data", "runs", *(["looks"] if study.adaptive else [])]
     made = {

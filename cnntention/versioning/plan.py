@@ -50,10 +50,10 @@ def sections(study: Study) -> dict[str, Any]:
 
 def outs(study: Study) -> dict[str, list[str]]:
     """Of each stage the folders that it fills: one for each dataset, or dataset and model."""
-    plan, name = sections(study), study.study.name
+    name = study.study.name
     return {
-        "data": [f"data/{dataset}" for dataset in plan["data"]],
-        "runs": [f"results/runs/{dataset}/{model}" for dataset, models in plan["runs"].items() for model in models],
+        "data": [f"data/{dataset}" for dataset in study.datasets_used()],
+        "runs": [f"results/runs/{of}/{model}" for of in study.datasets_used() for model in study.models_on(of)],
         "profiles": [f"results/profiles/{name}"],
         "report": [f"results/studies/{name}"],
     }
