@@ -27,6 +27,9 @@ class Entry(Record):
     """What it claimed then, for a reader; the digest covers it."""
     digest: str
     """Of `decided_by`: SHA-256."""
+    budget: float | None = None
+    """Of the study's looks when it was sealed. Only the digest of this budget is compared: a budget says when to stop,
+    and the levels of the looks hold wherever they stop."""
     sealed: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
     """As `provenance.now` writes it, so that the order of texts is that of times."""
     commit: str
@@ -76,8 +79,13 @@ def compared(study: Study, claim: Claim) -> list[Cell]:
     return sorted(found)
 
 
-def decided_by(study: Study, claim: Claim) -> str:
-    """The digest of all that decides a claim: itself, the statistics, and its runs with their seeds and examination."""
+def budget_of(study: Study) -> float | None:
+    return study.statistics.sequential.budget if study.statistics.sequential else None
+
+
+def decided_by(study: Study, claim: Claim, budget: float | None) -> str:
+    """The digest of all that decides a claim: itself, the statistics with this budget, and its runs with their seeds
+    and examination."""
     experiment, known, cells = claim.experiment, study.cells(claim.experiment), []
     tuning = study.experiments[experiment].tuning
     named = tuned if tuning else str
@@ -89,7 +97,11 @@ def decided_by(study: Study, claim: Claim) -> str:
         keys = [study.run(d, m, name, seed=0).key for name in recipes] if (d, m, r) in known else []
         cells.append([d, m, r, seeds, [*keys, study.examination_key(d)] if keys else []])
     stated = {"mode": "json", "exclude_defaults": True}  # so that an option added later changes no digest
-    parts = {"claim": claim.model_dump(**stated), "statistics": study.statistics.model_dump(**stated)}
+    statistics = study.statistics.model_dump(**stated)
+    if study.statistics.sequential:
+        statistics["sequential"].pop("budget", None)
+        statistics["sequential"] |= {"budget": budget} if budget else {}
+    parts = {"claim": claim.model_dump(**stated), "statistics": statistics}
     if claim.metric in (*FRONTS, *COUNTS, *TIMES):
         parts["profiling"] = [study.profiling.model_dump(mode="json"), versions.PROFILING]
     return files.checksum(parts | {"cells": cells})
@@ -102,10 +114,15 @@ def seal(study: Study) -> list[str]:
     entries, now, commit = read(study), provenance.now(), provenance.commit()
     last, new, told = {entry.claim: entry for entry in entries}, [], []
     for name, claim in claims_of(study).items():
-        digest, old = decided_by(study, claim), last.get(name)
-        if not old or old.digest != digest:
-            new.append(Entry(claim=name, sentence=claim.sentence, digest=digest, sealed=now, commit=commit))
-        done = "sealed" if not old else "unchanged" if old.digest == digest else f"changed since {old.sealed}"
+        old = last.get(name)
+        same = old and holds(study, claim, old)
+        if not same:
+            budget = budget_of(study)
+            digest = decided_by(study, claim, budget)
+            new.append(
+                Entry(claim=name, sentence=claim.sentence, digest=digest, budget=budget, sealed=now, commit=commit)
+            )
+        done = "unchanged" if same else f"changed since {old.sealed}" if old else "sealed"
         told.append(f"{name}: {done}")
     if new:
         Seal(entries=(*entries, *new)).write(path_of(study))
@@ -113,15 +130,20 @@ def seal(study: Study) -> list[str]:
     return told
 
 
-def state(entries: Sequence[Entry], digest: str, first: str | None) -> tuple[Declared, Entry | None]:
+def holds(study: Study, claim: Claim, entry: Entry) -> bool:
+    """Whether the claim is still as it was sealed, whatever the budget is now."""
+    return entry.digest == decided_by(study, claim, entry.budget)
+
+
+def state(study: Study, claim: Claim, entries: Sequence[Entry], first: str | None) -> tuple[Declared, Entry | None]:
     """How a claim's entries stand to its first score, if it has one, and the entry that sealed what is claimed now.
 
     Of two entries from before the first score the later counts."""
     before = [entry for entry in entries if first is None or entry.sealed < first]
     later = [entry for entry in entries if entry not in before]
-    if before and before[-1].digest == digest:
+    if before and holds(study, claim, before[-1]):
         return Declared.BEFORE, before[-1]
-    now = next((entry for entry in later if entry.digest == digest), None)
+    now = next((entry for entry in later if holds(study, claim, entry)), None)
     if before and first is not None:
         return Declared.CHANGED, now
     return (Declared.AFTER if now else Declared.NOT), now

@@ -33,7 +33,7 @@ DIGEST = re.compile("[0-9a-f]{64}")
 
 def decided_by(config: dict, name: str = "used") -> str:
     study = parse_study(config)
-    return seal.decided_by(study, study.claims[name])
+    return seal.decided_by(study, study.claims[name], seal.budget_of(study))
 
 
 def test_a_digest_is_of_all_that_decides_a_claim_and_of_nothing_else():
@@ -73,6 +73,30 @@ def test_the_order_of_keys_and_defaults_that_are_spelt_out_do_not_matter():
     del short["statistics"]
     short["experiments"]["first"]["grid"][0]["seeds"] = 1
     assert decided_by(short) == decided_by(base)
+
+
+def test_a_budget_may_be_raised_after_the_first_score(tmp_path, monkeypatch):
+    """It says how soon to stop, and stopping sooner or later at the planned looks changes no level. Looks do."""
+    monkeypatch.chdir(tmp_path)
+    looks = {"looks": [3, 6], "budget": 2}
+
+    def study(**more):
+        config = planned(6, A={}).model_dump(mode="json")
+        return parse_study(config | {"statistics": {"min_seeds": 3, "sequential": looks | more}})
+
+    seal.seal(study())
+    (entry,) = seal.read(study())
+    claim = study().claims["A"]
+    assert entry.budget == 2
+    for more in ({}, {"budget": 9}, {"budget": None}):
+        assert seal.state(study(**more), claim, [entry], first="2999-01-01T00:00:00Z") == ("declared before", entry)
+        assert seal.seal(study(**more)) == ["A: unchanged"]
+    for more in ({"looks": [3, 4, 6]}, {"spending": "obrien-fleming"}):
+        assert seal.state(study(**more), claim, [entry], first="2999-01-01T00:00:00Z") == ("changed after", None)
+    # one that was sealed without a limit gets one
+    unlimited = study(budget=None, looks=[3, 5])
+    seal.seal(unlimited)
+    assert seal.seal(study(looks=[3, 5])) == ["A: unchanged"]
 
 
 def test_what_a_claim_compares():
@@ -184,7 +208,7 @@ def judged(study, finished: dict[str, str], kept=None):
 def test_the_verdicts_say_whether_a_claim_was_declared(tmp_path, monkeypatch, entries, state, sealed):
     monkeypatch.chdir(tmp_path)
     study = planned(6, A={}, other={"model": "other"})
-    digests = {"now": seal.decided_by(study, study.claims["A"]), "old": "0" * 64}
+    digests = {"now": seal.decided_by(study, study.claims["A"], None), "old": "0" * 64}
     made = [
         seal.Entry(claim="A", sentence="", digest=digests[which], sealed=when, commit=f"of {when}")
         for which, when in entries

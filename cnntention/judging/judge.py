@@ -100,7 +100,7 @@ def declared(claims: list[ClaimRow], study: Study, evidence: Evidence) -> list[C
         known = evidence.of(study, row.experiment)
         cells = [cell for cell in seal.compared(study, claim) if cell in known.cells]
         first = min((known.cell(cell)["finished"].min() for cell in cells), default=None)
-        state, entry = seal.state(own, seal.decided_by(study, claim), first)
+        state, entry = seal.state(study, claim, own, first)
         when = {"sealed": entry.sealed, "sealed_commit": entry.commit} if entry else {}
         rows.append(row.model_copy(update={"declared": state, **when}))
     return rows
