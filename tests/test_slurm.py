@@ -332,8 +332,19 @@ FAULTS = {  # the longest first
 }
 
 
+COMMON = (over_its_limit, cancelled)
+RARE = tuple(fault for fault in FAULTS if fault not in COMMON)
+
+
 @pytest.mark.slurm
-def test_studies_survive_what_happens_on_a_cluster(tmp_path, lab):
+@pytest.mark.parametrize(
+    ("whole", "faults"),
+    [
+        pytest.param([whole_study], COMMON, id="common"),
+        pytest.param([], RARE, id="rare", marks=pytest.mark.long),
+    ],
+)
+def test_studies_survive_what_happens_on_a_cluster(tmp_path, lab, whole, faults):
     """Four at a time on one cluster: most of the time they wait."""
     first = project(tmp_path / "first", MANY_EPOCHS)
     (first / "slow.py").write_text(SLOW)
@@ -349,7 +360,7 @@ def test_studies_survive_what_happens_on_a_cluster(tmp_path, lab):
             training.workflow.wait()
 
     with ThreadPoolExecutor(4) as pool:  # more at a time take longer than two cores have
-        trials = {"whole_study": pool.submit(whole_study, tmp_path / "study", lab)}
-        trials |= {fault.__name__: pool.submit(trial, fault) for fault in FAULTS}
+        trials = {study.__name__: pool.submit(study, tmp_path / "study", lab) for study in whole}
+        trials |= {fault.__name__: pool.submit(trial, fault) for fault in faults}
     failed = [f"{name}: {error!r}" for name, trial in trials.items() if (error := trial.exception())]
     assert not failed, "\n\n".join(failed)
