@@ -74,10 +74,19 @@ def test_features_of_other_sizes(images):
     relative = {"kind": "timm", "name": "lambda", "r": None}
     assert build(Model(depth=8, width=8, attention={"stage2": relative}), 1, 10, image=(28, 28))
     for name, options, words in (
-        ("halo", {}, "timm's halo: block_size 8 does not divide the features' 14 x 14."),
+        (
+            "halo",
+            {},
+            "timm's halo: block_size 8 does not divide the features' 14 x 14; of those that do, set one: 2, 7, 14.",
+        ),
         ("halo", {"block_size": 7, "num_heads": 3}, "timm's halo: num_heads 3 does not divide the 16 channels."),
-        ("bat", {"block_size": 8}, "timm's bat: block_size 8 does not divide the features' 14 x 14."),
-        ("ge", {"use_mlp": True}, "attention.stage2 does not work on features (16, 14, 14) (TypeError: "),
+        (
+            "bat",
+            {"block_size": 8},
+            "timm's bat: block_size 8 does not divide the features' 14 x 14; of those that do, ",
+        ),
+        ("ge", {"use_mlp": True}, "timm's ge: timm can make it only without parameters: set use_mlp: false"),
+        ("ge", {"use_mlp": False, "extra_params": True}, "timm's ge: timm can make it only without parameters: "),
         ("lambda", {"r": 2}, "attention.stage2 does not work on features (16, 14, 14) (RuntimeError: "),
     ):
         with pytest.raises(UserError, match=re.escape(words)):

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from functools import cache, partial
+from math import gcd
 
 from torch import Tensor, nn
 
@@ -51,8 +52,14 @@ class Timm(Attention):
         known = parameters_of(name)
         given = {option: parameter.default for option, parameter in known.items()} | options
         if any(side % given.get("block_size", 1) for side in feat_size):
-            size = " x ".join(map(str, feat_size))
-            raise UserError(f"timm's {name}: block_size {given['block_size']} does not divide the features' {size}.")
+            size, common = " x ".join(map(str, feat_size)), gcd(*feat_size)
+            fit = ", ".join(str(n) for n in range(2, common + 1) if common % n == 0) or "1"
+            raise UserError(
+                f"timm's {name}: block_size {given['block_size']} does not divide the features' {size}; "
+                f"of those that do, set one: {fit}."
+            )
+        if name == "ge" and (given["use_mlp"] or given["extra_params"]):  # a TypeError of timm 1.0.29
+            raise UserError("timm's ge: timm can make it only without parameters: set use_mlp: false, no extra_params.")
         if channels % given.get("num_heads", 1):
             raise UserError(f"timm's {name}: num_heads {given['num_heads']} does not divide the {channels} channels.")
         sized = {"feat_size": tuple(feat_size)} if "feat_size" in known else {}
