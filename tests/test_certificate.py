@@ -177,3 +177,8 @@ def test_the_page_answers_in_a_sentence(tmp_path):
     rows = {question: measured for question, _, measured in certificate(results).rows}
     assert rows["Alive and used?"].startswith("accuracy falls without it in 4 of 6 runs")
     assert "MACs × 1.00" in rows["What does it cost?"]
+    # a module that does nothing
+    void = {"verdict": "void", "reason": "attention not used", "claim": "places"}
+    frames = {name: results.frames[name].head(1).assign(**void) for name in ("claims", "tests")}
+    told = in_a_sentence(replace(results, frames=results.frames | frames))
+    assert told == "looking – alive and used: yes; relates distant places: it is not used."

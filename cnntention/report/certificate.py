@@ -8,7 +8,7 @@ from cnntention.report import numbers as num
 from cnntention.report import wording
 from cnntention.report.document import Table
 from cnntention.report.reading import Results
-from cnntention.results.words import Verdict
+from cnntention.results.words import Reason, Verdict
 
 CLAIMS = {
     "helps": "Does it help?",
@@ -65,8 +65,11 @@ def claimed(results: Results) -> Iterator[tuple[str, str, str]]:
             f"{wording.compared(test)}: {wording.effect(test)}{wording.of_seeds(test)}" for _, test in tests.iterrows()
         ]
         verdict = Verdict(claims.loc[name, "verdict"])
+        answer = SAID.get(verdict, "undecided")
+        if claims.loc[name, "reason"] == Reason.NOT_USED:
+            answer = "it is not used"
         why = "" if verdict is Verdict.SUPPORTED else f" ({wording.reason(decisive(tests, claims.loc[name]))})"
-        yield question, SAID.get(verdict, "undecided"), "; ".join(found) + why
+        yield question, answer, "; ".join(found) + why
 
 
 def decisive(tests: pd.DataFrame, claim: pd.Series) -> pd.Series:
