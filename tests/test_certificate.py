@@ -88,7 +88,7 @@ def test_any_module_becomes_a_study(module, tmp_path, monkeypatch, module_name, 
 def test_a_users_file_is_copied_with_what_it_imports_and_planned(module, tmp_path, environment):
     assert main(["new", "study", "mine.py:Squeeze"]) == 0
     folder = tmp_path / "study"
-    assert {"attention.py", "mine.py", "helping.py", "Snakefile", "config.yaml", "profiles", "seals"} == {
+    assert {"tested_module.py", "mine.py", "helping.py", "Snakefile", "config.yaml", "profiles", "seals"} == {
         path.name for path in folder.iterdir() if path.name != "__pycache__"
     }
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1"]
@@ -114,11 +114,14 @@ def test_a_users_file_is_copied_with_what_it_imports_and_planned(module, tmp_pat
         ("helping.py", "has no nn.Module"),
         ("torch.nn.Nothing", "torch.nn has no class 'Nothing'"),
         ("nowhere.at.All", "cannot be imported"),
+        ("../mine", "is no file; give the path of a Python file"),
+        ("round.py", "has no nn.Module; name the attention module: round.py:Class"),
         ("eca", "is no file, no kind of this package"),
     ],
 )
 def test_what_is_no_module_is_told_in_a_sentence(module, tmp_path, text, said):
     (tmp_path / "broken.py").write_text("def f(:\n")
+    (tmp_path / "round.py").write_text("class A(B): pass\nclass B(A): pass\nclass C(C): pass\n")
     with pytest.raises(UserError) as error:
         source.parse(text, [])
     assert said in str(error.value)
@@ -158,8 +161,11 @@ def test_wider_networks_cost_as_much():
         "macs": lambda model: count_macs(build(model, 3, 10), shape),
         "parameters": lambda model: parameter_counts(build(model, 3, 10))["total"],
     }
-    found = wider(8, 16, config, shape)
+    widths = wider(8, 16, config, shape)
+    found = widths.nearest
     assert set(found) == set(counts)
+    assert not widths.fewer
+    assert widths.own == parameter_counts(build(Model.model_validate(config), 3, 10))["attention"]
     for name, count in counts.items():
         goal = count(Model.model_validate(config))
         off = {width: abs(count(Model(depth=8, width=width)) - goal) for width in range(12, 40)}

@@ -97,6 +97,7 @@ def test_net_attention_holds_all_attention_and_nothing_else(kind, placement, sev
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize(("channels", "size"), [(3, 32), (1, 28)])
 def test_shape_and_every_parameter_gets_a_gradient(name, channels, size):
+    torch.manual_seed(0)  # with some images no ReLU of a single channel is open
     net = build(SMALL[name], channels, 10)
     logits = net(torch.randn(3, channels, size, size))
     assert logits.shape == (3, 10)

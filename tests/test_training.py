@@ -171,6 +171,7 @@ def test_what_weight_decay_leaves_alone(exempt, spared):
 
 def trained(hooks=None, **changes):
     net = build(LOOKING, 3, 10, seed=5)
+    net.fc = nn.Sequential(nn.Dropout(0.2), net.fc)  # as in a foreign module: it draws from the global generator
     data = {"train": batches(augment=Augmentation(flip=True, crop_padding=1))[0], "val": batches(seed=1)[0]}
     history = train(net, data, recipe(**changes), seed=5, hooks=hooks)
     return net, history

@@ -16,9 +16,10 @@ from cnntention.config import ATTENTION_OPTIONS
 from cnntention.config.plugins import registered, with_imports
 from cnntention.errors import UserError
 from cnntention.files import write_text
+from cnntention.models.trial import blamed
 
 MODULE_CLASSES = ("Module", "Attention", "MultiHead", "SelfAttention", "CBAM")  # bases by which a class is recognised
-PLUGIN = "attention.py"
+PLUGIN = "tested_module.py"
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,16 @@ class Source:
         for file in self.files:
             target = folder / file.relative_to(self.files[0].parent)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, target)
+            if not (target.exists() and target.samefile(file)):
+                shutil.copy(file, target)
         if self.text:
             write_text(folder / self.plugin, self.text)
+
+
+def kind_of(name: str) -> str:
+    """Of a class, and none of ours: MyModule -> my-module, CBAM -> own-cbam."""
+    kind = slug(name)
+    return f"own-{kind}" if kind in ATTENTION_OPTIONS else kind
 
 
 def slug(text: str) -> str:
@@ -72,6 +80,11 @@ def option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise UserError(f"--option: give NAME=VALUE, not {text!r}.")
+    try:
+        literal = ast.literal_eval(value)  # for YAML None, 1e-4 and (3, 3) are texts
+        return name, list(literal) if isinstance(literal, tuple) else literal
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        pass
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError:
@@ -102,10 +115,12 @@ def of_file(path: Path, wanted: str, options: dict[str, Any]) -> Source:
         found = f"{len(modules)} nn.Modules: {', '.join(modules)}" if modules else "no nn.Module"
         example = modules[-1] if modules else "Class"
         raise UserError(f"{path}: has {found}; name the attention module: {path}:{example}.")
-    if not path.stem.isidentifier() or keyword.iskeyword(path.stem) or path.name == PLUGIN:
-        raise UserError(f"{path}: cannot be imported by this name; call it my_module.py or the like.")
+    files = files_of(path)
+    for file in files:
+        if not file.stem.isidentifier() or keyword.iskeyword(file.stem) or file.name == PLUGIN:
+            raise UserError(f"{file}: cannot be imported by this name; call it my_module.py or the like.")
     name = wanted or modules[0]
-    return Source(slug(name), {"kind": slug(name), **options}, PLUGIN, files_of(path), plugin(path.stem, name))
+    return Source(kind_of(name), {"kind": kind_of(name), **options}, PLUGIN, files, plugin(f".{path.stem}", name))
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -117,9 +132,12 @@ def base_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def is_module(name: str, classes: dict[str, list[str]]) -> bool:
+def is_module(name: str, classes: dict[str, list[str]], above: tuple[str, ...] = ()) -> bool:
     """Whether a class derives from one that is known to be a module, maybe by way of others of its file."""
-    return any(base in MODULE_CLASSES or (base in classes and is_module(base, classes)) for base in classes[name])
+    bases = [base for base in classes[name] if base not in (name, *above)]
+    return any(
+        base in MODULE_CLASSES or (base in classes and is_module(base, classes, (name, *above))) for base in bases
+    )
 
 
 def of_package(text: str, options: dict[str, Any]) -> Source:
@@ -130,13 +148,14 @@ def of_package(text: str, options: dict[str, Any]) -> Source:
             f"{text}: is no file, no kind of this package ({', '.join(ATTENTION_OPTIONS)}), and no dotted name; give "
             "my_module.py, timm:eca or package.module.Class."
         )
-    try:
+    if "/" in text:
+        raise UserError(f"{text}: is no file; give the path of a Python file, with its ending, .py.")
+    with blamed(f"{text}: cannot be imported"):
         found = getattr(importlib.import_module(package), name, None)
-    except ImportError as error:
-        raise UserError(f"{text}: cannot be imported ({error}).") from None
     if not isinstance(found, type):
         raise UserError(f"{text}: {package} has no class {name!r}.")
-    return Source(slug(name), {"kind": slug(name), **options}, PLUGIN, (), plugin(package, name, release(package)))
+    kind = kind_of(name)
+    return Source(kind, {"kind": kind, **options}, PLUGIN, (), plugin(package, name, release(package)))
 
 
 def release(package: str) -> str:
@@ -153,5 +172,7 @@ def plugin(package: str, name: str, note: str = "") -> str:
         f'"""Written by `cnntention new`: registers {name} as an attention module."""\n\n'
         f"from {package} import {name}{note}\n\n"
         "from cnntention.models.attention import register\n\n"
-        f'register("{slug(name)}")({name})\n'
+        "# its operations may have no deterministic GPU kernel\n"
+        f'{name}.deterministic = getattr({name}, "deterministic", False)\n'
+        f'register("{kind_of(name)}")({name})\n'
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnntention.certificate.source import Source, slug
-from cnntention.certificate.widths import wider
+from cnntention.certificate.widths import WIDEST, wider
 from cnntention.config import merge, nearest, read
 from cnntention.config.base import extended
 from cnntention.errors import UserError
@@ -69,16 +69,18 @@ def configuration(source: Source, scale: str, dataset: str | None, budget: float
         return {"depth": of.depth, "attention": dict.fromkeys(stages, source.slot | more)}
 
     main, slots = (RELATION, of.places) if name == RELATION else (name, of.images)
+    widths = wider(of.depth, WIDTH, placed(slots), shape_of(config["datasets"][main]["source"]))
+    controls = {name: what for name, what in CONTROLS.items() if widths.own or name != "frozen"}
     models = {backbone: {"depth": of.depth}, subject: placed(slots)}
-    for control in CONTROLS:
-        models[f"{subject}-{control}"] = placed(slots, control=control)
-    config["models"] = models | capacity(of, placed(slots), config["datasets"][main], backbone)
+    models |= {f"{subject}-{control}": placed(slots, control=control) for control in controls}
+    wide = {f"{backbone}-width{n}": {"depth": of.depth, "width": n} for n in sorted(set(widths.nearest.values()))}
+    config["models"] = models | wide
     at = subject
     if slots != of.places:
         at = f"{subject}-places"
         config["models"][at] = placed(of.places)
     config["experiments"] = experiments(subject, at, backbone, main, list(config["models"]))
-    config["claims"] = claims(subject, at, backbone, main, list(config["models"]))
+    config["claims"] = claims(subject, at, backbone, main, controls, list(wide), widths.fewer)
     return config
 
 
@@ -102,12 +104,6 @@ def named(dataset: str, of: Scale) -> tuple[str, dict[str, Any]]:
     if of.train_images:
         entry |= {"train_images": of.train_images, "validation_images": of.train_images // 5}
     return dataset, entry
-
-
-def capacity(of: Scale, model: Mapping[str, Any], dataset: Mapping[str, Any], backbone: str) -> dict[str, Any]:
-    """Wider networks of as many MACs, and of as many parameters, if one is nearer than the backbone."""
-    widths = wider(of.depth, WIDTH, model, shape_of(dataset["source"]))
-    return {f"{backbone}-width{width}": {"depth": of.depth, "width": width} for width in sorted(set(widths.values()))}
 
 
 def shape_of(source: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -147,11 +143,12 @@ def experiments(subject: str, at: str, backbone: str, main: str, models: list[st
     return made
 
 
-def claims(subject: str, at: str, backbone: str, main: str, models: list[str]) -> dict[str, Any]:
+def claims(
+    subject: str, at: str, backbone: str, main: str, controls: Mapping[str, str], wide: list[str], fewer: list[str]
+) -> dict[str, Any]:
     """The certificate's rows. Where networks solve CueMatch or do not, the runs that do are counted."""
     common = {"experiment": "certificate", "datasets": main, "model": subject}
     common |= {"metric": "solved"} if main == RELATION else {}
-    wide = [model for model in models if model.startswith(f"{backbone}-width")]
     helps = {"sentence": f"{subject} does better than {backbone} without it.", **common, "against": backbone}
     places = {
         "sentence": f"More runs with {subject} relate two distant places than without it.",
@@ -162,15 +159,19 @@ def claims(subject: str, at: str, backbone: str, main: str, models: list[str]) -
         "against": backbone,
         "learned": LOCAL,
     }
+    as_many = "of as many MACs and parameters"
+    if fewer:
+        less = " and ".join(name.replace("macs", "MACs") for name in fewer)
+        as_many = f"up to {WIDEST} times as wide; it has more {less} than they"
     more = {
-        "sentence": "It does better than wider networks without attention of as many MACs and parameters.",
+        "sentence": f"It does better than wider networks without attention {as_many}.",
         **common,
         "against": wide,
     }
     constant = {
-        "sentence": f"It does better than itself {' and '.join(CONTROLS.values())}.",
+        "sentence": f"It does better than itself {' and '.join(controls.values())}.",
         **common,
-        "against": [f"{subject}-{control}" for control in CONTROLS],
+        "against": [f"{subject}-{control}" for control in controls],
         "preconditions": ["own_attention_used", "same_recipe", "test_untouched"],
     }
     made = {} if main == RELATION else {"helps": helps}

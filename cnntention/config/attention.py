@@ -1,6 +1,7 @@
 """The options of each attention kind."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -117,7 +118,9 @@ class BamOptions(AttentionOptions):
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold, so that it enters a run's key as it is: no date, no nan."""
+    """What JSON can hold, so that it enters a run's key as it is: no date, no nan. YAML reads 1e-4 as a text."""
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        value = float(value)
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):

@@ -1,11 +1,12 @@
 """Attention modules: (B, C, H, W) -> (B, C, H, W), each registered under its `kind` in config.yaml.
 
-To add one, decorate a subclass of `Attention` (or any nn.Module that takes `channels` first and keeps the shape) with
+To add one, decorate a subclass of `Attention` (or any nn.Module that takes channels and keeps the shape) with
 `@register("its-kind")`; its constructor's keywords are its options in config.yaml. A class that uses an operation
 without a deterministic GPU kernel needs `deterministic = False`. See docs/extending.md.
 """
 
 import inspect
+import re
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,10 @@ from torch import Tensor, nn
 from cnntention.models.resnet import init_kaiming
 
 KINDS: dict[str, type[nn.Module]] = {}
+CHANNELS = re.compile(r"chan|planes|features|feats|filters|^(dims?|.*_dim|d_model|inp|in_?c|c1?|ch|nc|width)$")
+"""Names of a constructor's argument that are numbers of channels."""
+OUTPUT = re.compile(r"ou?t?p|out_?(channels?|planes|dims?|features|c|ch)|(dim|channels|planes|ch)_out|c2")
+"""Of these, the names of output channels."""
 
 
 def register(kind: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
@@ -31,9 +36,19 @@ def register(kind: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
 
 
 def make(cls: type[nn.Module], channels: int, size: tuple[int, int], options: dict) -> nn.Module:
-    """A module for features of that many channels and (H, W) `size`, which it is told if it takes `feat_size`."""
-    sized = {"feat_size": size} if "feat_size" in inspect.signature(cls.__init__).parameters else {}
-    return cls(channels, **sized, **options)
+    """A module for features of that many channels and (H, W) `size`, which it is told if it takes `feat_size`.
+
+    Channels are its first argument, unless that is an option or has a default and no name of channels; then they are
+    the argument that has such a name, if any. A required number of output channels is the same.
+    """
+    known = dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
+    given = {"feat_size": size} if "feat_size" in known else {}
+    given |= {name: channels for name, p in known.items() if p.default is p.empty and OUTPUT.fullmatch(name)} | options
+    first = next(iter(known.values()), None)
+    if first is None or (first.name not in options and (first.default is first.empty or CHANNELS.search(first.name))):
+        return cls(channels, **{name: value for name, value in given.items() if first is None or name != first.name})
+    named = next((name for name in known if CHANNELS.search(name) and name not in given), None)
+    return cls(**given, **({named: channels} if named else {}))
 
 
 class Attention(nn.Module):

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from cnntention.models.attention import Attention
 from cnntention.models.effects import gate_parts
+from cnntention.seeding import seeded
 
 MOMENTUM = 0.1  # of the running averages, as in BatchNorm
 
@@ -56,12 +57,29 @@ class Constant(Control):
 def controlled(module: nn.Module, control: str | None, shape: tuple[int, int, int]) -> nn.Module:
     """The module under a control of the configuration; `shape`: (C, H, W) of its features."""
     if control == "frozen":
+        gated = isinstance(module, Attention) and module.residual == "gated"
+        free = {"gate"} if gated else zeros(module) if is_identity(module, shape) else set()
         for name, parameter in module.named_parameters():
-            if not (isinstance(module, Attention) and name == "gate"):  # how much is added is still learned
+            if name not in free:  # how much is added is still learned
                 parameter.requires_grad_(False)
     if control == "shut":
         return Shut(module)
     return Constant(module, shape) if control == "constant" else module
+
+
+@torch.no_grad()
+def is_identity(module: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether a module starts without effect, as one does whose last scale is 0; frozen, it would never have one."""
+    with seeded(0, "probe"):
+        x = torch.randn(2, *shape)
+        same = torch.equal(module.eval()(x.clone()), x)
+    module.train()
+    return same
+
+
+def zeros(module: nn.Module) -> set[str]:
+    """Names of the parameters that are 0."""
+    return {name for name, parameter in module.named_parameters() if not parameter.any()}
 
 
 def uncontrolled(module: nn.Module) -> nn.Module:

@@ -18,6 +18,7 @@ from cnntention.errors import UserError
 from cnntention.models.attention import KINDS, Attention, make
 from cnntention.models.controls import controlled, uncontrolled
 from cnntention.models.effects import multiplies
+from cnntention.models.inputs import suited
 from cnntention.models.kinds import foreign
 from cnntention.models.resnet import ResNet
 from cnntention.models.trial import blamed, tried
@@ -59,25 +60,29 @@ def check(study: Study, models: Iterable[str] = ()) -> None:
     load_plugins(study.plugins)
     done = []
     for name in models or dict.fromkeys(run.model for run in study.runs()):
-        model = study.models[name]
-        placed = ((stage, options) for stage, slot in model.modules.items() for options in slot)
-        for stage, options in placed:
-            key = f"configuration: models.{name}.attention.{stage}"
-            if options.kind not in KINDS:
-                raise UserError(f"{key}.kind: unknown attention kind {options.kind!r}{nearest(options.kind, KINDS)}.")
-            cls, i = KINDS[options.kind], STAGES.index(stage)
-            if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
-                raise UserError(f"{key}.kind: {options.kind!r} is registered for {cls!r}, which is no nn.Module class.")
-            known, given = options_of(cls), arguments(options)
-            if options.kind == "timm":
-                known |= foreign.options_of(options.name)
-            for option in given:
-                if option not in known:
-                    raise UserError(f"{key}: unknown key {option!r}{nearest(option, known)}.")
-            trial = cls, model.width * 2**i, given, i, model.placement == "stage"
-            if (options.kind == "timm" or options.kind not in ATTENTION_OPTIONS) and trial not in done:
-                tried(key, *trial)
-                done.append(trial)
+        check_model(f"configuration: models.{name}.", study.models[name], done)
+
+
+def check_model(prefix: str, model: Model, done: list) -> None:
+    """The same of one model; `prefix`: of its keys in messages; `done`: trials that need not be made again."""
+    placed = ((stage, options) for stage, slot in model.modules.items() for options in slot)
+    for stage, options in placed:
+        key = f"{prefix}attention.{stage}"
+        if options.kind not in KINDS:
+            raise UserError(f"{key}.kind: unknown attention kind {options.kind!r}{nearest(options.kind, KINDS)}.")
+        cls, i = KINDS[options.kind], STAGES.index(stage)
+        if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+            raise UserError(f"{key}.kind: {options.kind!r} is registered for {cls!r}, which is no nn.Module class.")
+        known, given = options_of(cls), arguments(options)
+        if options.kind == "timm":
+            known |= foreign.options_of(options.name)
+        for option in given:
+            if option not in known:
+                raise UserError(f"{key}: unknown key {option!r}{nearest(option, known)}.")
+        trial = cls, model.width * 2**i, given, i, model.placement == "stage"
+        if is_foreign(options) and trial not in done:
+            tried(key, *trial)
+            done.append(trial)
 
 
 def options_of(cls: type[nn.Module]) -> set[str]:
@@ -87,6 +92,11 @@ def options_of(cls: type[nn.Module]) -> set[str]:
         parameters += inspect.signature(Attention.__init__).parameters.values()
     named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return named - {"self", "channels", "feat_size"}
+
+
+def is_foreign(options: BaseModel) -> bool:
+    """Whether the module is of a plugin or of timm."""
+    return options.kind == "timm" or options.kind not in ATTENTION_OPTIONS
 
 
 def arguments(options: BaseModel) -> dict:
@@ -131,7 +141,10 @@ def fill(slot: tuple, shape: tuple[int, int, int]) -> nn.Module:
 def module_of(options: BaseModel, shape: tuple[int, int, int]) -> nn.Module:
     """One module, with its control; `multiplies`, if set, says whether it multiplies its input or adds to it."""
     channels, *size = shape
-    again = partial(make, KINDS[options.kind], channels, tuple(size), arguments(options))
+    cls, given = KINDS[options.kind], arguments(options)
+    if is_foreign(options):
+        cls = suited(cls, shape, given)
+    again = partial(make, cls, channels, tuple(size), given)
     module = again()
     if options.kind not in STUDIED or options.control == "constant":
         with seeded(0, "probe"):  # draws nothing from the stream of the initialization
@@ -154,11 +167,17 @@ def attention_state(net: ResNet) -> dict[str, float]:
     state = {}
     for name, module in attention_modules(net):
         for path, value in uncontrolled(module).named_parameters():
-            if path == "gate":
+            if path == "gate" and is_gate(value):
                 state[f"{name}.gate"] = value.item()
             elif value.ndim > 1:
-                state[f"{name}.{path.removesuffix('.weight')}"] = value.norm().item()
+                short = path.removesuffix(".weight")
+                state[f"{name}.{path if short == 'gate' else short}"] = value.norm().item()
     return state
+
+
+def is_gate(value: object) -> bool:
+    """Whether what a module calls `gate` is one number; foreign modules call many things so."""
+    return isinstance(value, Tensor) and value.numel() == 1
 
 
 @torch.no_grad()

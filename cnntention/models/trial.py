@@ -5,9 +5,11 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from cnntention.errors import UserError, explained
 from cnntention.models.attention import make
+from cnntention.models.inputs import suited
 from cnntention.seeding import seeded
 
 SIDES = (32, 28, 24)  # px of images, tried in turn: a module may be made for one size
@@ -47,7 +49,10 @@ def try_on(key: str, cls: type[nn.Module], options: dict, x: Tensor) -> None:
     words = ", ".join([str(x.shape[1]), *(f"{name}={value!r}" for name, value in options.items())])
     what = f"{key}: {cls.__name__}({words})"
     with blamed(f"{what} cannot be made"):
+        cls = suited(cls, tuple(x.shape[1:]), options)
         module = make(cls, x.shape[1], tuple(x.shape[2:]), options)
+    check_parameters(what, module)
+    held = layout(module)
     with blamed(f"{what} fails in training on features {tuple(x.shape)}"):
         x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
         y = module.train()(x)
@@ -58,11 +63,27 @@ def try_on(key: str, cls: type[nn.Module], options: dict, x: Tensor) -> None:
             raise UserError(f"{what} has gradients that are not finite.")
     with torch.no_grad(), blamed(f"{what} fails in evaluation on features {tuple(x.shape)}"):
         check_output(f"{what} in evaluation", module.eval()(x), x)
-    gate = getattr(module, "gate", None)
-    if gate is not None and not (isinstance(gate, Tensor) and gate.numel() == 1):
-        raise UserError(f"{what}: `gate` must be a parameter of one number; give what it is now another name.")
+    if layout(module) != held:
+        raise UserError(
+            f"{what} gets parameters or buffers in its first forward pass, which a file of weights cannot restore; "
+            "make them in its constructor, which is told `feat_size`, (H, W), if it has an argument of that name."
+        )
     with torch.no_grad(), blamed(f"{what}.maps() fails"):
         check_maps(f"{what}.maps()", module.maps(x) if hasattr(module, "maps") else {}, x)
+
+
+def check_parameters(what: str, module: nn.Module) -> None:
+    for name, parameter in module.named_parameters():
+        if is_lazy(parameter):
+            raise UserError(f"{what}: {name} gets its shape in the first forward pass; give it in the constructor.")
+        if not parameter.numel():
+            shape = tuple(parameter.shape)
+            raise UserError(f"{what}: {name} has the shape {shape}, without a number; choose a smaller reduction.")
+
+
+def layout(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """The shapes of what a file of its weights holds."""
+    return {name: tuple(value.shape) for name, value in module.state_dict().items()}
 
 
 def check_output(what: str, y: Tensor, x: Tensor) -> None:

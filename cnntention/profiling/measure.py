@@ -9,6 +9,7 @@ import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
@@ -37,30 +38,46 @@ def count_macs(net: nn.Module, shape: Shape) -> int:
     """Multiply-accumulates of one image's forward pass in convolutions, matrix products and attention.
 
     The flop counter misses the CPU's fused attention kernels (PyTorch issue 195460), so the pass uses the plain ones,
-    which compute the same products. Moves the network to the meta device, so its values are lost.
+    which compute the same products.
     """
-    # without padding: dot_product() pads narrow heads for speed, but not on meta
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        net.eval().to("meta")(torch.zeros(1, *shape, device="meta"))
-    return counter.get_total_flops() // 2
+
+    def count(net: nn.Module, image: Tensor) -> int:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            net(image)
+        return counter.get_total_flops() // 2
+
+    return counted(net, shape, count)
 
 
 def attention_bytes(net: nn.Module, shape: Shape) -> int:
-    """Bytes of one image's attention matrices if stored in fp32: 4 heads (HW)^2 for every module with `heads`.
+    """Bytes of one image's attention matrices if stored in fp32: 4 heads (HW)^2 for every module on (B, C, H, W) with a
+    number of `heads`."""
 
-    Moves the network to the meta device, so its values are lost.
+    def count(net: nn.Module, image: Tensor) -> int:
+        sizes = []
+
+        def matrices(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if inputs[0].ndim == 4:
+                sizes.append(4 * module.heads * math.prod(inputs[0].shape[-2:]) ** 2)
+
+        for module in net.modules():
+            if isinstance(getattr(module, "heads", None), int):
+                module.register_forward_pre_hook(matrices)
+        net(image)
+        return sum(sizes)
+
+    return counted(net, shape, count)
+
+
+@torch.no_grad()
+def counted(net: nn.Module, shape: Shape, count: Callable[[nn.Module, Tensor], int]) -> int:
+    """What is counted in one image's pass through a copy: on the meta device, where nothing is computed and
+    dot_product() pads no narrow heads; on the CPU if a foreign module, as with a tensor that is no buffer, fails there.
     """
-    sizes = []
-
-    def matrices(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        sizes.append(4 * module.heads * math.prod(inputs[0].shape[-2:]) ** 2)
-
-    for module in net.modules():
-        if hasattr(module, "heads"):
-            module.register_forward_pre_hook(matrices)
-    with torch.no_grad():
-        net.eval().to("meta")(torch.zeros(1, *shape, device="meta"))
-    return sum(sizes)
+    try:
+        return count(deepcopy(net).eval().to("meta"), torch.zeros(1, *shape, device="meta"))
+    except (RuntimeError, NotImplementedError):
+        return count(deepcopy(net).eval(), torch.zeros(1, *shape))
 
 
 # --- measured ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from cnntention.data.augment import load_batches
 from cnntention.data.datasets import read_card
 from cnntention.errors import UserError
 from cnntention.models.controls import uncontrolled
-from cnntention.models.registry import attention_modules, build, has_deterministic_form, parameter_counts
+from cnntention.models.registry import attention_modules, build, has_deterministic_form, is_gate, parameter_counts
 from cnntention.models.trial import blamed
 from cnntention.results.paths import data_folder
 from cnntention.results.records import LastEpoch, RunRecord
@@ -114,7 +114,7 @@ def describe(study: Study, run: Run, model: nn.Module, card: dict, history: list
         "leaks": recipe.leaks,
         "ended": ending(history, recipe),
         "last": {name: history[-1][name] for name in LastEpoch.model_fields},
-        "gates": {name: m.gate.item() for name, m in modules if hasattr(m, "gate")},
+        "gates": {name: m.gate.item() for name, m in modules if is_gate(getattr(m, "gate", None))},
         "images_per_s": round(sum(row["images_per_s"] for row in finite) / len(finite), 1) if finite else None,
         "train_seconds": round(sum(row["seconds"] for row in history), 1),
     }

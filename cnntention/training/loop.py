@@ -16,6 +16,7 @@ from cnntention.data.augment import Batches
 from cnntention.errors import UserError
 from cnntention.models.registry import attention_state
 from cnntention.models.resnet import channels_last
+from cnntention.seeding import GlobalState, seed_all
 from cnntention.training.recipe import lr_factor, make_optimizer
 
 CHECK_EVERY = 50  # steps between checks of the loss: each check is a CPU-GPU sync point
@@ -49,7 +50,8 @@ def train(
     hooks = hooks or Hooks()
     channels_last(model)
     optimizer, best, begun = make_optimizer(model, recipe.optimizer), Best(), Begun()
-    parts = {"model": model, "optimizer": optimizer, "best": best, "begun": begun}
+    parts = {"model": model, "optimizer": optimizer, "best": best, "begun": begun, "random": GlobalState()}
+    seed_all(seed, "training")
     _, history = hooks.resume(parts)
     while not finished(history, recipe):
         epoch = len(history) + 1
