@@ -4,8 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cnntention.config import Run, Study
+from cnntention.config.claims import Cell
 from cnntention.config.experiments import Grid
 from cnntention.judging.judge import judge_study
+from cnntention.judging.looks import holds
 from cnntention.report.page import write_report
 from cnntention.results import paths
 from cnntention.results.gather import write_tables
@@ -51,10 +53,22 @@ def reduced(study: Study, kept: Collection[Run]) -> Study:
         if study.experiments[name].tuning:
             experiments[name] = study.experiments[name]
         elif seeds:
+            seeds = {cell: of_a_look(study, name, cell, there) for cell, there in seeds.items()}
             grid = [Grid(datasets=d, models=m, recipes=r, seeds=of) for (d, m, r), of in seeds.items()]
             experiments[name] = study.experiments[name].model_copy(update={"grid": tuple(grid)})
     info = study.study.model_copy(update={"experiments": tuple(experiments)})
     return study.model_copy(update={"study": info, "experiments": study.experiments | experiments, "reached": {}})
+
+
+def of_a_look(study: Study, experiment: str, cell: Cell, there: list[int]) -> list[int]:
+    """Of a cell's seeds those of its last complete look: to judge more, before the next is complete, would be a look
+    that the levels do not allow for."""
+    grids = [grid for grid in study.experiments[experiment].grid if holds(study, experiment, grid, cell)]
+    if all(isinstance(grid.seeds, tuple) for grid in grids):
+        return there
+    looks = study.statistics.sequential.looks
+    complete = [look for look in looks if set(range(look)) <= set(there)]
+    return there[: complete[-1] if complete else looks[0] - 1]
 
 
 def left(phase: Phase) -> str:

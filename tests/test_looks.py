@@ -12,6 +12,7 @@ from cnntention.config import Run, Study, parse_study
 from cnntention.errors import UserError
 from cnntention.judging.judge import judge
 from cnntention.judging.looks import DECIDED, identity, next_look, record
+from cnntention.partial import reduced
 from cnntention.results import paths
 from cnntention.results.words import Settled, Verdict
 
@@ -184,6 +185,23 @@ def test_an_enlarged_study_tells_its_earlier_looks(tmp_path, monkeypatch):
         assert seen[-1]["key"].iloc[-1] == paths.study_key(study)
     assert [len(looks) for looks in seen] == [1, 2, 2, 3]
     assert seen[-1]["most_seeds"].tolist() == [3, 3, 6]
+
+
+@pytest.mark.parametrize(("there", "shown"), [
+    (range(3), [0, 1, 2]), (range(5), [0, 1, 2]), ([0, 1, 2, 4, 5], [0, 1, 2]), (range(6), list(range(6))),
+    ([0, 1], [0, 1]), ([1, 2, 4, 5], [1, 2]),
+])  # fmt: skip
+def test_a_report_between_two_looks_is_of_the_last(tmp_path, monkeypatch, there, shown):
+    """Whoever stops a study sees no look that its levels do not allow for, and none is recorded."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "card.json").write_text("{}")
+    study = adaptive({"Hard": {"model": "hard"}}, ["tiny", "hard"])
+    study = study.model_copy(update={"reached": {f"cues/{model}/brief": 6 for model in ("tiny", "hard")}})
+    part = reduced(study, [run for run in study.runs() if run.seed in there])
+    assert {run.seed for run in part.runs()} == set(shown)
+    known = evidence(part, planted(part, EFFECT, 1))
+    assert record(part, tmp_path, judge(part, known)[1], known.runs, whole=study).empty
+    assert not (tmp_path / paths.looks_path(study)).exists()
 
 
 def test_no_seeds_are_trained_for_a_time():

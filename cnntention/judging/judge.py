@@ -46,7 +46,7 @@ def judge_study(study: Study, tables: Path, out: Path, whole: Study | None = Non
     claims = declared(claims, whole or study, evidence)
     files.write_csv(out / "tests.csv", frame(tests, TestRow))
     files.write_csv(out / "claims.csv", frame(claims, ClaimRow))
-    files.write_csv(out / "looks.csv", record(study, tables, claims, evidence.runs))
+    files.write_csv(out / "looks.csv", record(study, tables, claims, evidence.runs, whole))
     look.write(out / looks.FILE)
     settings = study.statistics.model_dump(mode="json")
     write_card(out, study.study.name, card["key"], paths.VERDICT_FILES[:-1], statistics=settings)

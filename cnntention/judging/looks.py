@@ -133,13 +133,18 @@ def most_of(a: Growth, b: Growth) -> dict[Cell, int]:
     return {cell: max(a.get(cell, 0), b.get(cell, 0)) for cell in (*a, *b)}
 
 
-def record(study: Study, tables: Path, claims: Iterable[ClaimRow], runs: pd.DataFrame) -> pd.DataFrame:
-    """All looks so far, of looks.json and what was published; this one is appended, if it is new."""
+def record(
+    study: Study, tables: Path, claims: Iterable[ClaimRow], runs: pd.DataFrame, whole: Study | None = None
+) -> pd.DataFrame:
+    """All looks so far, of looks.json and what was published; this one is appended, if it is new.
+
+    Not if it is of a part of a study with planned looks: its seeds are those of such looks (partial.py).
+    """
     of_claims = pd.DataFrame([(c.experiment, c.verdict) for c in claims], columns=["experiment", "verdict"])
     path, key = Path(paths.looks_path(study)), paths.study_key(study)
     rows_of = [*read_record(path), *read_record(Path("results/published") / study.study.name / "looks.json")]
     known = frame(rows_of, LookRow).drop_duplicates(["key", "experiment"])
-    if key not in set(known["key"]):
+    if key not in set(known["key"]) and not (whole and whole.adaptive):
         known = pd.concat([known, frame(rows(study, tables, key, of_claims, runs), LookRow)], ignore_index=True)
         files.write_record(path, {"looks": json.loads(known.to_json(orient="records"))})
     planned = {key, *(paths.study_key(at) for at in looks.before(study))}
