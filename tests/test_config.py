@@ -511,8 +511,6 @@ BAD_MODULES = {
     "def maps(self, x): return x": "Squeeze(16).maps() returns no mapping of tensors",
     "def maps(self, x): return {'attention': x}": "'attention' has the shape (2, 16, 8, 8); it must be (2, heads, ",
     "def maps(self, x): return {'channel': x.mean((2, 3)) / 0}": "maps(): 'channel' has values that are not finite",
-    "def __init__(self, channels): super().__init__(); self.gate = nn.Parameter(torch.ones(3))": "must be a",
-    "def __init__(self, channels): super().__init__(); self.gate = nn.Linear(2, 2)": "`gate` must be a parameter",
 }
 
 

@@ -332,7 +332,7 @@ FAULTS = {  # the longest first
 }
 
 
-COMMON = (over_its_limit, cancelled)
+COMMON = (cancelled,)
 RARE = tuple(fault for fault in FAULTS if fault not in COMMON)
 
 

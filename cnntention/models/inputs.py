@@ -29,7 +29,9 @@ def takes_as_is(module: nn.Module, shape: tuple[int, int, int]) -> bool:
     x = torch.randn(2, *shape).contiguous(memory_format=torch.channels_last)
     try:
         module.eval()(x)
-    except RuntimeError:  # if for another reason, a copy does not help, and whoever calls the module next says so
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # if for another reason, a copy does not help, and whoever calls the module next says so
         return False
     return x._version == 0
 
