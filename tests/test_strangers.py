@@ -165,6 +165,15 @@ def test_channels_are_the_argument_that_means_them():
             super().__init__()
             self.asked = kernel, dim
 
+    class Bare(nn.Module):
+        pass
+
+    class NoArguments(nn.Module):
+        def __init__(self):
+            super().__init__()
+
+    assert type(built(Bare)) is Bare
+    assert type(built(NoArguments)) is NoArguments
     assert built(Later).asked == (3, 16)
     assert built(Later, kernel=5).asked == (5, 16)
 

@@ -44,9 +44,11 @@ def make(cls: type[nn.Module], channels: int, size: tuple[int, int], options: di
     known = dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
     given = {"feat_size": size} if "feat_size" in known else {}
     given |= {name: channels for name, p in known.items() if p.default is p.empty and OUTPUT.fullmatch(name)} | options
-    first = next(iter(known.values()), None)
-    if first is None or (first.name not in options and (first.default is first.empty or CHANNELS.search(first.name))):
-        return cls(channels, **{name: value for name, value in given.items() if first is None or name != first.name})
+    if not known or cls.__init__ is nn.Module.__init__:
+        return cls(**given)
+    first = next(iter(known.values()))
+    if first.name not in options and (first.default is first.empty or CHANNELS.search(first.name)):
+        return cls(channels, **{name: value for name, value in given.items() if name != first.name})
     named = next((name for name in known if CHANNELS.search(name) and name not in given), None)
     return cls(**given, **({named: channels} if named else {}))
 
