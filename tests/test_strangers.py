@@ -96,9 +96,12 @@ STRANGERS = [Gate, Coordinates, Groups, NoChannels, Closed]
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    for cls in (*STRANGERS, *REFUSED):
-        monkeypatch.setitem(KINDS, cls.__name__.lower(), cls)
+def registered():
+    before = dict(KINDS)
+    KINDS.update({cls.__name__.lower(): cls for cls in (*STRANGERS, *REFUSED)})
+    yield
+    KINDS.clear()
+    KINDS.update(before)
 
 
 def model(cls: type, control: str | None = None, **options) -> Model:
