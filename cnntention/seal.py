@@ -97,11 +97,10 @@ def decided_by(study: Study, claim: Claim, budget: float | None) -> str:
         keys = [study.run(d, m, name, seed=0).key for name in recipes] if (d, m, r) in known else []
         cells.append([d, m, r, seeds, [*keys, study.examination_key(d)] if keys else []])
     stated = {"mode": "json", "exclude_defaults": True}  # so that an option added later changes no digest
-    statistics = study.statistics.model_dump(**stated)
-    if study.statistics.sequential:
-        statistics["sequential"].pop("budget", None)
-        statistics["sequential"] |= {"budget": budget} if budget else {}
-    parts = {"claim": claim.model_dump(**stated), "statistics": statistics}
+    looks = study.statistics.sequential
+    looks = looks and looks.model_copy(update={"budget": budget})
+    statistics = study.statistics.model_copy(update={"sequential": looks})
+    parts = {"claim": claim.model_dump(**stated), "statistics": statistics.model_dump(**stated)}
     if claim.metric in (*FRONTS, *COUNTS, *TIMES):
         parts["profiling"] = [study.profiling.model_dump(mode="json"), versions.PROFILING]
     return files.checksum(parts | {"cells": cells})

@@ -119,8 +119,7 @@ def of_file(path: Path, wanted: str, options: dict[str, Any]) -> Source:
     for file in files:
         if not file.stem.isidentifier() or keyword.iskeyword(file.stem) or file.name == PLUGIN:
             raise UserError(f"{file}: cannot be imported by this name; call it my_module.py or the like.")
-    name = wanted or modules[0]
-    return Source(kind_of(name), {"kind": kind_of(name), **options}, PLUGIN, files, plugin(f".{path.stem}", name))
+    return of_class(f".{path.stem}", wanted or modules[0], options, files)
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -154,8 +153,13 @@ def of_package(text: str, options: dict[str, Any]) -> Source:
         found = getattr(importlib.import_module(package), name, None)
     if not isinstance(found, type):
         raise UserError(f"{text}: {package} has no class {name!r}.")
+    return of_class(package, name, options, note=release(package))
+
+
+def of_class(package: str, name: str, options: dict[str, Any], files: tuple[Path, ...] = (), note: str = "") -> Source:
+    """A class that a plugin of ours registers."""
     kind = kind_of(name)
-    return Source(kind, {"kind": kind, **options}, PLUGIN, (), plugin(package, name, release(package)))
+    return Source(kind, {"kind": kind, **options}, PLUGIN, files, plugin(package, name, kind, note))
 
 
 def release(package: str) -> str:
@@ -167,12 +171,12 @@ def release(package: str) -> str:
         return ""
 
 
-def plugin(package: str, name: str, note: str = "") -> str:
+def plugin(package: str, name: str, kind: str, note: str) -> str:
     return (
         f'"""Written by `cnntention new`: registers {name} as an attention module."""\n\n'
         f"from {package} import {name}{note}\n\n"
         "from cnntention.models.attention import register\n\n"
         "# its operations may have no deterministic GPU kernel\n"
         f'{name}.deterministic = getattr({name}, "deterministic", False)\n'
-        f'register("{kind_of(name)}")({name})\n'
+        f'register("{kind}")({name})\n'
     )
